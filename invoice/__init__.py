@@ -1,0 +1,1 @@
+"""What an invoice is: its document, its identifiers, its rules, the bytes that are signed. Pure."""

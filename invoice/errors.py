@@ -1,0 +1,181 @@
+"""The failures this service promises to name.
+
+One class per wire reason. ``gateway/status.py`` gives each its gRPC code; ``error_reason.proto``
+documents it; a test keeps the three equal. Docstrings say whether the effect is *none*, *done*
+or *unknown*: after *none* nothing was stored, after *unknown* the caller retries with the same
+request id and gets the truth.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule: the proto path of the field, the rule's name, a sentence for people."""
+
+    field: str
+    rule: str
+    message: str
+
+
+class InvoiceError(Exception):
+    """Base of the named failures.
+
+    ``reason`` is the wire name (``ErrorReason`` without its prefix). ``facts`` is what a
+    program needs to react, so that nobody has to parse the sentence. ``retry_s`` is a known
+    delay after which a retry makes sense; None when none is known.
+    """
+
+    reason: ClassVar[str]
+
+    def __init__(
+        self, message: str, *, retry_s: float | None = None, **facts: str | int | float
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_s = retry_s
+        self.facts = {key: str(value) for key, value in facts.items()}
+
+
+class InvalidInvoice(InvoiceError):
+    """The invoice breaks rules; all of them are named at once. Effect: none."""
+
+    reason = "INVALID_INVOICE"
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        first = violations[0]
+        more = f" and {len(violations) - 1} more" if len(violations) > 1 else ""
+        super().__init__(f"{first.field}: {first.rule}: {first.message}{more}", rule=first.rule)
+        self.violations = tuple(violations)
+
+
+class InvalidRequest(InvoiceError):
+    """A field around the invoice is malformed: an id, a resource name, a count. Effect: none."""
+
+    reason = "INVALID_REQUEST"
+
+    def __init__(self, field: str, rule: str, message: str) -> None:
+        super().__init__(f"{field}: {rule}: {message}", field=field, rule=rule)
+        self.violations = (Violation(field, rule, message),)
+
+
+class BatchTooLarge(InvoiceError):
+    """More items or bytes than one call may carry. Effect: none; split the batch."""
+
+    reason = "BATCH_TOO_LARGE"
+
+
+class ContentTooLarge(InvoiceError):
+    """The invoice's content would pass its limit in bytes. Effect: none."""
+
+    reason = "CONTENT_TOO_LARGE"
+
+
+class RequestIdReused(InvoiceError):
+    """The id is bound to a different request; facts name the fields that differ. Effect: none."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class InProgress(InvoiceError):
+    """The first call with this id has its number and is still being signed. Effect: unknown; retry with the same id."""
+
+    reason = "IN_PROGRESS"
+
+
+class TaxpayerNotFound(InvoiceError):
+    """No such taxpayer is registered here. Effect: none."""
+
+    reason = "TAXPAYER_NOT_FOUND"
+
+
+class TaxpayerExists(InvoiceError):
+    """The taxpayer is registered already, by another request. Effect: none."""
+
+    reason = "TAXPAYER_EXISTS"
+
+
+class PointNotFound(InvoiceError):
+    """The taxpayer has no such issuing point. Effect: none."""
+
+    reason = "POINT_NOT_FOUND"
+
+
+class InvoiceNotFound(InvoiceError):
+    """No such invoice, or no number was taken under that request id yet. Effect: none."""
+
+    reason = "INVOICE_NOT_FOUND"
+
+
+class DeviceNotReady(InvoiceError):
+    """The point's device has no usable key or certificate. Effect: none."""
+
+    reason = "DEVICE_NOT_READY"
+
+
+class StockExhausted(InvoiceError):
+    """No number of this type is left where it was asked for. Effect: none."""
+
+    reason = "STOCK_EXHAUSTED"
+
+
+class HoldingExceeded(InvoiceError):
+    """Wanted + held would pass the taxpayer's maximum holding (最高持票量). Effect: none."""
+
+    reason = "HOLDING_EXCEEDED"
+
+
+class ClockSkew(InvoiceError):
+    """This machine's clock cannot be trusted to date an invoice. Effect: none."""
+
+    reason = "CLOCK_SKEW"
+
+
+class Overloaded(InvoiceError):
+    """More work is waiting than the service admits. Effect: none."""
+
+    reason = "OVERLOADED"
+
+
+class ShuttingDown(InvoiceError):
+    """The gateway is draining and takes no new work. Effect: none."""
+
+    reason = "SHUTTING_DOWN"
+
+
+class DeadlineTooShort(InvoiceError):
+    """The caller leaves too little time to issue. Effect: none."""
+
+    reason = "DEADLINE_TOO_SHORT"
+
+
+class NotServed(InvoiceError):
+    """A valid request of a kind this version does not serve. Effect: none."""
+
+    reason = "NOT_SERVED"
+
+
+class HsmUnavailable(InvoiceError):
+    """The signing device is away. Effect: unknown; retry with the same id."""
+
+    reason = "HSM_UNAVAILABLE"
+
+
+class LedgerUnavailable(InvoiceError):
+    """The ledger could not be written or read. Effect: unknown; retry with the same id."""
+
+    reason = "LEDGER_UNAVAILABLE"
+
+
+class AuthorityUnavailable(InvoiceError):
+    """The tax authority did not answer. Effect: unknown; retry with the same id."""
+
+    reason = "AUTHORITY_UNAVAILABLE"
+
+
+class AuthorityRefused(InvoiceError):
+    """The tax authority answered no; facts carry its reason. Effect: none."""
+
+    reason = "AUTHORITY_REFUSED"

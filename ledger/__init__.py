@@ -1,0 +1,1 @@
+"""The only room with SQL: what was numbered, signed, granted, uploaded and done, behind one interface."""

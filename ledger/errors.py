@@ -1,0 +1,28 @@
+"""Why a ledger cannot be opened, or must stop: shown to the operator who started the gateway.
+
+None of these is answered to a caller; what callers see is ``invoice.errors.LedgerUnavailable``.
+"""
+
+
+class LedgerError(Exception):
+    """Base of the reasons not to start."""
+
+
+class LedgerInUse(LedgerError):
+    """Another gateway holds this ledger."""
+
+
+class LedgerReadOnly(LedgerError):
+    """The folder or the file cannot be written."""
+
+
+class LedgerTooNew(LedgerError):
+    """A newer version of this software wrote it."""
+
+
+class NotALedger(LedgerError):
+    """The file is something else, or its migrations were changed after the fact."""
+
+
+class GrantOverlaps(LedgerError):
+    """The authority granted numbers that another grant holds: nothing of it may be used."""

@@ -1,0 +1,237 @@
+"""The ledger's interface: what every ledger promises, whatever database is behind it.
+
+Rules for implementations. Every write is one transaction and durable when it returns. Locks
+are taken in this order: request ids sorted, meter rows sorted, segments sorted. Any failure of
+the database leaves as ``invoice.errors.LedgerUnavailable`` (effect unknown) and nothing is
+retried from memory. Admin writes bind their request id, write their effect and their audit row
+together: the same binding again answers the first effect with ``replayed``; another request
+under the same id raises ``RequestIdReused`` naming the fields. With ``dry_run`` they say what
+would happen, raise what would be raised, and change nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from ledger.records import (
+    Act,
+    BacklogRecord,
+    Binding,
+    BooksProgress,
+    Entry,
+    EventVerdict,
+    GrantRecord,
+    GroupResult,
+    InvoiceRecord,
+    Permit,
+    Reservation,
+    SegmentRecord,
+    Settlement,
+    StockLevelRecord,
+    Submission,
+    TaxpayerRecord,
+    UnuploadedRecord,
+)
+
+
+class Ledger(Protocol):
+    """Everything the gateway stores and reads."""
+
+    # --- life ---------------------------------------------------------------------------
+
+    async def start(self, worker: str, now: float) -> None:
+        """Open, migrate, and enrol ``worker``; PREPARED submissions become IN_DOUBT and
+        unanswered permits are answered ``now``.
+
+        Raises ``ledger.errors.LedgerError`` subclasses by name (in use, read-only, newer schema,
+        not a ledger): the gateway must not start.
+        """
+
+    async def close(self) -> None:
+        """Finish what is queued and close. Nothing is written afterwards."""
+
+    async def ping(self) -> None:
+        """Prove that the ledger can be written; raise ``LedgerUnavailable`` otherwise."""
+
+    async def beat(self, worker: str, now: float) -> None:
+        """Store that ``worker`` lives."""
+
+    # --- the path of an invoice ---------------------------------------------------------
+
+    async def commit(
+        self,
+        settlements: Sequence[Settlement],
+        reservations: Sequence[Reservation],
+        *,
+        worker: str,
+        now: float,
+    ) -> GroupResult:
+        """Settle and reserve a group in one transaction: the only write of the hot path.
+
+        Settles come first: each moves its entry from RESERVED to ISSUED with its signature,
+        adds the outbox event ISSUE and the change of its meter; one that is no longer RESERVED
+        answers the stored row. Reserves follow a savepoint; an item that fails in the database
+        fails alone. A reservation: known request id → its entry (``replayed``), or
+        ``RequestIdReused`` when the fingerprint differs; the same id twice in one group counts
+        as known the second time. Then, per item: ``TaxpayerNotFound``, ``stale`` when the
+        taxpayer's version moved on, ``PointNotFound``, ``ClockSkew`` when ``now`` is more than
+        1,800 s behind the meter's last issue time, ``StockExhausted``; else it takes the next
+        number of the point's segments (oldest assigned first), issue time
+        ``max(int(now), last)``, stores ``content.complete(tail, …)`` and adds 1 and |net| to
+        the meter's un-uploaded count and amount.
+
+        Raises ``LedgerUnavailable`` when the commit fails: every item is then unknown.
+        """
+
+    async def orphans(self, *, worker: str, now: float, count_max: int) -> list[Entry]:
+        """RESERVED entries nobody finishes: those of ``worker`` itself, and those of workers
+        whose heartbeat is missing or 3 s old. Oldest first."""
+
+    async def find_request(self, tenant: str, request_id: str) -> Entry | None:
+        """The entry an issue request was bound to; None when no number was taken under that id."""
+
+    async def find_invoice(
+        self, tenant: str, tax_number: str, code: str, number: str
+    ) -> InvoiceRecord | None:
+        """An invoice by name; None when there is none or it is another tenant's."""
+
+    async def invoice_of(self, entry: Entry) -> InvoiceRecord:
+        """The same for an entry at hand."""
+
+    # --- taxpayers ----------------------------------------------------------------------
+
+    async def find_binding(self, tenant: str, request_id: str) -> Binding | None:
+        """What an admin request id stands for; None when it is free. Issue ids have action ``issue``."""
+
+    async def register(
+        self, record: TaxpayerRecord, binding: Binding, act: Act, *, dry_run: bool = False
+    ) -> tuple[TaxpayerRecord, bool]:
+        """Store a taxpayer with its devices, keys, points and meters.
+
+        Returns the stored record and whether it was replayed. Raises ``TaxpayerExists`` when
+        another request registered it, ``RequestIdReused``.
+        """
+
+    async def taxpayer(self, tenant: str, tax_number: str) -> TaxpayerRecord | None:
+        """A registered taxpayer; None when there is none or it is another tenant's."""
+
+    async def taxpayers(
+        self, tenant: str, *, after: str = "", count_max: int = 100
+    ) -> list[TaxpayerRecord]:
+        """Registered taxpayers by tax number ascending, from the first one after ``after``."""
+
+    # --- stock --------------------------------------------------------------------------
+
+    async def request_grant(
+        self, grant: GrantRecord, binding: Binding, act: Act, *, dry_run: bool = False
+    ) -> tuple[GrantRecord, bool]:
+        """Store the wish (REQUESTED) before the authority is asked.
+
+        Raises ``TaxpayerNotFound``, ``HoldingExceeded`` when the available numbers of the type
+        plus open grants plus this one would pass the maximum holding, ``InvalidRequest`` for a
+        type the taxpayer is not granted. Replayed: the grant as it stands now.
+        """
+
+    async def store_grant(self, grant: GrantRecord) -> GrantRecord:
+        """Store what the authority granted (GRANTED); again is the same. Raises
+        ``ledger.errors.GrantOverlaps`` when its numbers overlap another grant's."""
+
+    async def confirm_grant(self, tenant: str, request_id: str, now: float) -> GrantRecord:
+        """CONFIRMED: its numbers lie in the taxpayer's pool from now on; again is the same."""
+
+    async def refuse_grant(self, tenant: str, request_id: str, refusal: str) -> GrantRecord:
+        """REFUSED by the authority, for good; its wish no longer counts as held."""
+
+    async def open_grants(self, *, count_max: int = 100) -> list[GrantRecord]:
+        """Grants that are REQUESTED or GRANTED: to be asked again after a crash."""
+
+    async def assign(
+        self,
+        *,
+        tax_number: str,
+        point: int,
+        type: str,
+        count: int,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[list[SegmentRecord], bool]:
+        """Move the ``count`` lowest numbers of the pool (oldest grant first) to a point.
+
+        Raises ``TaxpayerNotFound``, ``PointNotFound``, ``StockExhausted`` (nothing is moved).
+        Returns the point's new segments; a replay answers the same ones as they stood then.
+        """
+
+    async def segments(
+        self, tenant: str, tax_number: str, *, after: int = 0, count_max: int = 100
+    ) -> list[SegmentRecord]:
+        """Segments by id ascending, from the first one after ``after``."""
+
+    async def stock(
+        self, tenant: str, tax_number: str, *, point: int | None = None, type: str = ""
+    ) -> list[StockLevelRecord]:
+        """Levels by point (pool first) and type; only one point when ``point`` is given."""
+
+    # --- upload -------------------------------------------------------------------------
+
+    async def backlogged(self) -> list[str]:
+        """Tax numbers that have an event or a submission without a final answer."""
+
+    async def prepare_submission(
+        self, tax_number: str, submission_id: str, *, count_max: int, now: float
+    ) -> Submission | None:
+        """Claim the oldest due pending events and store them as a PREPARED submission.
+
+        An event that was released with a smaller batch goes with at most that many. None when
+        nothing is due.
+        """
+
+    async def open_submissions(self, tax_number: str) -> list[Submission]:
+        """Submissions without results, oldest first, with their items as first stored."""
+
+    async def mark_in_doubt(self, submission_id: str) -> None:
+        """The answer was lost: PREPARED → IN_DOUBT, and its events with it."""
+
+    async def mark_submitted(
+        self, submission_id: str, acceptance_serial: str, *, poll_at: float
+    ) -> None:
+        """The authority took it: SUBMITTED with its serial; ask for results at ``poll_at``."""
+
+    async def postpone_poll(self, submission_id: str, *, poll_at: float) -> None:
+        """Results are not there yet; ask again at ``poll_at``."""
+
+    async def release_submission(
+        self, submission_id: str, *, not_before: float, batch_count_max: int
+    ) -> None:
+        """The authority definitely refused the whole: its events are pending again, due at
+        ``not_before``, and go in batches of at most ``batch_count_max`` from now on. The
+        submission is over and its id never used again."""
+
+    async def record_verdicts(
+        self, submission_id: str, verdicts: Sequence[EventVerdict], *, now: float
+    ) -> None:
+        """Store the final word on every event: the invoice's upload state, a change of its
+        meter, and the meter's counters down by 1 and |net| each. Accepted events leave the
+        outbox; refused ones stay in it for an operator. Idempotent."""
+
+    async def add_permit(self, tax_number: str, *, sent_at: float) -> Permit:
+        """Store a permit before its call is sent."""
+
+    async def answer_permit(self, permit: Permit, *, answered_at: float) -> None:
+        """Store when its call was answered or timed out."""
+
+    async def permits(self, tax_number: str, *, answered_after: float) -> list[Permit]:
+        """Permits unanswered or answered after ``answered_after``; older ones may be forgotten."""
+
+    async def backlog(self, tenant: str, tax_number: str) -> BacklogRecord:
+        """Where a taxpayer's uploads stand."""
+
+    async def unuploaded(
+        self, tenant: str, tax_number: str, *, after: int = 0, count_max: int = 100
+    ) -> list[UnuploadedRecord]:
+        """Events without acceptance, rejected ones included, by event id ascending."""
+
+    # --- books --------------------------------------------------------------------------
+
+    def check_books(self) -> Iterator[BooksProgress]:
+        """Check every invariant on an own read connection and one snapshot; blocking, so run
+        it off the loop. Closing the iterator ends it."""
