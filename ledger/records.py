@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from invoice.document import Kind, Taxpayer
 from invoice.errors import InvoiceError
-from invoice.lifecycle import State, UploadState
+from invoice.lifecycle import InvoiceState, UploadState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +138,7 @@ class Entry:
     net_fen: int
     tax_fen: int
     content: bytes
-    state: State
+    state: InvoiceState
     worker: str
     reserved_at: float
     content_key_id: str = ""

@@ -34,8 +34,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     a count. A `google.rpc.BadRequest` names it. Metadata: `field`, `rule`. Effect: none.
     """
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT. The batch has more items or bytes than one call may carry. Metadata:
-    `count`, `count_max`. Effect: none; split the batch.
+    """INVALID_ARGUMENT. The batch has more items than one call may carry (metadata `count`,
+    `count_max`), or more bytes, its answer included (metadata `size_bytes`, `size_bytes_max`).
+    Effect: none; split the batch.
     """
     ERROR_REASON_CONTENT_TOO_LARGE: _ErrorReason.ValueType  # 4
     """INVALID_ARGUMENT. The invoice's content is over 64 KiB (1 MiB above 100 lines). Metadata:
@@ -129,8 +130,9 @@ ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 2
 a count. A `google.rpc.BadRequest` names it. Metadata: `field`, `rule`. Effect: none.
 """
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT. The batch has more items or bytes than one call may carry. Metadata:
-`count`, `count_max`. Effect: none; split the batch.
+"""INVALID_ARGUMENT. The batch has more items than one call may carry (metadata `count`,
+`count_max`), or more bytes, its answer included (metadata `size_bytes`, `size_bytes_max`).
+Effect: none; split the batch.
 """
 ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 4
 """INVALID_ARGUMENT. The invoice's content is over 64 KiB (1 MiB above 100 lines). Metadata:

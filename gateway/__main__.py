@@ -1,0 +1,59 @@
+"""``python -m gateway --config FILE``: run one gateway until SIGTERM or Ctrl-C.
+
+Standard output carries one line, where it listens; log lines go to standard error. Whatever an
+operator can mend ends in one sentence and exit code 1, without a traceback.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from gateway import config as configuration
+from gateway import log, server
+from hsm.errors import HsmError
+from ledger.errors import LedgerError
+
+
+def main() -> int:
+    """Parse, check, run; the answer is the exit code."""
+    arguments = _arguments()
+    try:
+        config = configuration.read(arguments.config)
+        if arguments.check:
+            print(configuration.effective(config))  # noqa: T201 - the command's answer
+            return 0
+        log.configure(config.log)
+        uvloop.run(_serve(config))
+    except (configuration.ConfigError, LedgerError, HsmError, server.CannotListen) as error:
+        print(f"gateway: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
+        return 1
+    return 0
+
+
+async def _serve(config: configuration.Config) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with server.running(server.assemble(config)) as address:
+        print(f"gateway: listening on {address}", flush=True)  # noqa: T201 - what scripts wait for
+        await stopped.wait()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway", description="The tax-control gateway."
+    )
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="TOML file")
+    parser.add_argument(
+        "--check", action="store_true", help="print the effective settings and exit"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""The gateway's configuration: one TOML file, read once at start.
+
+Rules of the file: an unknown key is an error by name, a value of the wrong type too; relative
+paths are relative to the configuration file's folder; secrets are paths, never values.
+"""
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from authority.config import AuthorityConfig
+from hsm.config import HsmConfig
+
+_T = typing.TypeVar("_T")
+_KIND_NAMES: dict[object, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Path: "a path",
+}
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the sentence names the file and the key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Where callers reach the gateway.
+
+    Args:
+        listen: ``host:port``; port 0 takes a free one.
+        drain_s: How long running calls may take after SIGTERM.
+    """
+
+    listen: str = "127.0.0.1:50051"
+    drain_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        host, colon, port = self.listen.rpartition(":")
+        if not (host and colon and port.isdecimal() and int(port) <= 65535):
+            raise ValueError(f"server.listen must be host:port, not {self.listen!r}")
+        if not 0 < self.drain_s <= 300:
+            raise ValueError(f"server.drain_s must be in (0, 300], not {self.drain_s}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerConfig:
+    """Where everything is kept: ``path`` is the database file, on a local disk."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueConfig:
+    """The issuing path.
+
+    Args:
+        group_count_max: Invoices in one transaction. Larger groups add latency, not rate: at 128
+            the fsync is below a microsecond an invoice.
+        waiting_count_max: Drafts that may wait for a number; beyond it callers get OVERLOADED.
+    """
+
+    group_count_max: int = 128
+    waiting_count_max: int = 4096
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.group_count_max <= 1000:
+            raise ValueError(
+                f"issue.group_count_max must be in [1, 1000], not {self.group_count_max}"
+            )
+        # A batch is admitted whole or not at all, so its 500 items must fit.
+        if not 500 <= self.waiting_count_max <= 100_000:
+            raise ValueError(
+                f"issue.waiting_count_max must be in [500, 100000], not {self.waiting_count_max}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """Log lines.
+
+    ``level``: debug, info, warning or error. ``format``: json, pretty, or auto, which is pretty
+    on a terminal.
+    """
+
+    level: str = "info"
+    format: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.level not in ("debug", "info", "warning", "error"):
+            raise ValueError(f"log.level must be debug, info, warning or error, not {self.level!r}")
+        if self.format not in ("auto", "json", "pretty"):
+            raise ValueError(f"log.format must be auto, json or pretty, not {self.format!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything one gateway process needs to know."""
+
+    server: ServerConfig = field(default_factory=ServerConfig)
+    ledger: LedgerConfig
+    hsm: HsmConfig
+    authority: AuthorityConfig
+    issue: IssueConfig = field(default_factory=IssueConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+
+def read(path: Path) -> Config:
+    """Read ``path``.
+
+    Raises:
+        ConfigError: The file is missing, is no TOML, or a key is unknown, missing, of the wrong
+            type or out of range.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    try:
+        return _record(Config, table, base=path.resolve().parent, key="")
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def effective(config: Config) -> str:
+    """Write out every setting in force, defaults included, one ``section.key = value`` a line."""
+    lines = []
+    for section in dataclasses.fields(config):
+        part = getattr(config, section.name)
+        lines += [
+            f"{section.name}.{setting.name} = {_shown(getattr(part, setting.name))}"
+            for setting in dataclasses.fields(part)
+        ]
+    return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    return "(none)" if value is None else f'"{value}"' if isinstance(value, Path) else repr(value)
+
+
+def _record(kind: type[_T], table: dict[str, object], *, base: Path, key: str) -> _T:
+    """Make a record of ``kind`` from a TOML table; ``key`` is the table's own name."""
+    hints = typing.get_type_hints(kind)
+    prefix = f"{key}." if key else ""
+    fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in table:
+        if name not in fields:
+            raise ValueError(f"unknown key {prefix}{name}")
+    for name, item in fields.items():
+        absent = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if name not in table and absent:
+            raise ValueError(f"{prefix}{name} is missing")
+    return kind(
+        **{
+            name: _value(hints[name], value, base=base, key=f"{prefix}{name}")
+            for name, value in table.items()
+        }
+    )
+
+
+def _value(kind: object, value: object, *, base: Path, key: str) -> object:
+    if isinstance(kind, types.UnionType):  # an optional setting: absent means None
+        kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ValueError(f"[{key}] must be a table")
+        return _record(kind, value, base=base, key=key)
+    if kind is Path and isinstance(value, str):
+        return base / value
+    if kind is float and type(value) is int:
+        return float(value)
+    wanted = str if typing.get_origin(kind) is typing.Literal else kind
+    if type(value) is not wanted:
+        raise ValueError(f"{key} must be {_KIND_NAMES.get(wanted, 'of another type')}")
+    return value

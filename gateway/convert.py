@@ -1,0 +1,168 @@
+"""Between the wire and our nouns. Translates and names what cannot be translated; judges nothing."""
+
+from datetime import date, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from invoice import marks
+from invoice.content import SHANGHAI
+from invoice.document import Draft, Kind, Line, Nature, Original, Party, ZeroRateFlag
+from invoice.errors import Violation
+from invoice.identifiers import invoice_name, point_name
+from ledger.records import Entry, InvoiceRecord
+from taxcontrol.v1 import invoice_pb2, invoice_service_pb2
+
+_KINDS = {
+    invoice_pb2.INVOICE_KIND_BLUE: Kind.BLUE,
+    invoice_pb2.INVOICE_KIND_RED: Kind.RED,
+}
+_WIRE_KINDS = {kind: number for number, kind in _KINDS.items()}
+_NATURES = {
+    invoice_pb2.Line.NATURE_UNSPECIFIED: Nature.PLAIN,
+    invoice_pb2.Line.NATURE_PLAIN: Nature.PLAIN,
+    invoice_pb2.Line.NATURE_DISCOUNT: Nature.DISCOUNT,
+    invoice_pb2.Line.NATURE_DISCOUNTED: Nature.DISCOUNTED,
+}
+_FLAGS = {
+    invoice_pb2.ZERO_RATE_FLAG_UNSPECIFIED: ZeroRateFlag.EMPTY,
+    invoice_pb2.ZERO_RATE_FLAG_EXPORT: ZeroRateFlag.EXPORT,
+    invoice_pb2.ZERO_RATE_FLAG_EXEMPT: ZeroRateFlag.EXEMPT,
+    invoice_pb2.ZERO_RATE_FLAG_NOT_TAXABLE: ZeroRateFlag.NOT_TAXABLE,
+    invoice_pb2.ZERO_RATE_FLAG_PLAIN_ZERO: ZeroRateFlag.PLAIN_ZERO,
+}
+
+Request = invoice_service_pb2.IssueInvoiceRequest
+
+
+def draft(request: Request) -> tuple[Draft, list[Violation]]:
+    """The draft a request asks for, and a violation for every enum value that means nothing.
+
+    Where a value means nothing the draft has a harmless one, so that the rules can still name
+    everything else that is wrong.
+    """
+    unknown: list[Violation] = []
+    kind = _KINDS.get(request.kind)
+    if kind is None:
+        rule = "FIELD_FORMAT" if request.kind else "FIELD_REQUIRED"
+        unknown.append(Violation("kind", rule, "must be blue or red"))
+    made = Draft(
+        kind=kind or Kind.BLUE,
+        type=request.type,
+        seller=_party(request.seller),
+        buyer=_party(request.buyer),
+        lines=tuple(_line(line, index, unknown) for index, line in enumerate(request.lines)),
+        net_fen=request.net_fen,
+        tax_fen=request.tax_fen,
+        gross_fen=request.gross_fen,
+        clerk=request.clerk,
+        payee=request.payee,
+        reviewer=request.reviewer,
+        remark=request.remark,
+        original=_original(request),
+        red_notice_number=request.red_notice_number,
+        red_reason=request.red_reason,
+        list_attached=request.list_attached,
+        code_table_version=request.code_table_version,
+    )
+    return made, unknown
+
+
+def issued(entry: Entry, algorithm: str) -> invoice_pb2.IssuedInvoice:
+    """A settled entry as callers get it: the stored bytes, and the marks derived from them."""
+    assert entry.signature is not None
+    return invoice_pb2.IssuedInvoice(
+        name=invoice_name(entry.tax_number, entry.code, entry.number),
+        request_id=entry.request_id,
+        type=entry.type,
+        code=entry.code,
+        number=entry.number,
+        machine_number=entry.machine_number,
+        issue_time=timestamp(entry.issue_time),
+        content=entry.content,
+        signature=entry.signature,
+        key_id=entry.key_id,
+        signature_algorithm=algorithm,
+        check_code=entry.check_code,
+        fiscal_code=entry.fiscal_code,
+        qr_text=marks.qr_text(
+            type_code=entry.type,
+            code=entry.code,
+            number=entry.number,
+            net_fen=entry.net_fen,
+            issue_date=_civil_date(entry.issue_time),
+            check_code=entry.check_code,
+        ),
+    )
+
+
+def invoice(record: InvoiceRecord) -> invoice_pb2.Invoice:
+    """An invoice with its current state."""
+    entry = record.entry
+    return invoice_pb2.Invoice(
+        issued=issued(entry, record.algorithm),
+        point=point_name(entry.tax_number, entry.point),
+        kind=_WIRE_KINDS[entry.kind],
+        state=invoice_pb2.Invoice.State.Value(f"STATE_{entry.state}"),
+        upload_state=invoice_pb2.Invoice.UploadState.Value(f"UPLOAD_STATE_{record.upload_state}"),
+        rejection=record.rejection,
+        acceptance_serial=record.acceptance_serial,
+        certificate=record.certificate,
+        net_fen=entry.net_fen,
+        tax_fen=entry.tax_fen,
+    )
+
+
+def timestamp(seconds: float) -> Timestamp:
+    """Unix seconds on the wire."""
+    whole = int(seconds)
+    return Timestamp(seconds=whole, nanos=int((seconds - whole) * 1_000_000_000))
+
+
+def _civil_date(issue_time: int) -> date:
+    return datetime.fromtimestamp(issue_time, SHANGHAI).date()
+
+
+def _party(wire: invoice_pb2.Party) -> Party:
+    return Party(
+        tax_number=wire.tax_number,
+        name=wire.name,
+        address_phone=wire.address_phone,
+        bank_account=wire.bank_account,
+    )
+
+
+def _original(request: Request) -> Original | None:
+    if not request.HasField("original"):
+        return None
+    return Original(code=request.original.code, number=request.original.number)
+
+
+def _line(wire: invoice_pb2.Line, index: int, unknown: list[Violation]) -> Line:
+    nature = _NATURES.get(wire.nature)
+    if nature is None:
+        unknown.append(
+            Violation(f"lines[{index}].nature", "FIELD_FORMAT", "no such nature of a line")
+        )
+    flag = _FLAGS.get(wire.zero_rate_flag)
+    if flag is None:
+        unknown.append(
+            Violation(f"lines[{index}].zero_rate_flag", "FIELD_FORMAT", "no such zero-rate flag")
+        )
+    return Line(
+        nature=nature or Nature.PLAIN,
+        name=wire.name,
+        unit=wire.unit,
+        specification=wire.specification,
+        quantity=wire.quantity,
+        unit_price=wire.unit_price,
+        amount_fen=wire.amount_fen,
+        tax_fen=wire.tax_fen,
+        rate_ppm=wire.rate_ppm,
+        classification_code=wire.classification_code,
+        own_code=wire.own_code,
+        preferential=wire.preferential,
+        preferential_policy=wire.preferential_policy,
+        zero_rate_flag=flag or ZeroRateFlag.EMPTY,
+        deduction_fen=wire.deduction_fen if wire.HasField("deduction_fen") else None,
+        tax_inclusive=wire.tax_inclusive,
+    )

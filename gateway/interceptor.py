@@ -1,0 +1,140 @@
+"""What every call passes through, in one interceptor: identity, deadline, error mapping, one log line.
+
+One instead of several because each interceptor costs a handler rebuilt per call in grpc.aio;
+here the wrapped handler is made once per method and kept.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+import structlog
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from gateway import status
+from invoice.errors import InvoiceError, ShuttingDown
+
+log = structlog.get_logger()
+
+if TYPE_CHECKING:
+    _Handler = grpc.RpcMethodHandler[Any, Any]
+else:  # the class is generic in its types only
+    _Handler = grpc.RpcMethodHandler
+
+# Services that must answer whatever happens to the rest.
+_ALWAYS = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+
+
+class Interceptor(grpc.aio.ServerInterceptor):
+    """Wraps every handler. ``drain`` makes it refuse new work."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, _Handler] = {}
+        self._draining = False
+
+    def drain(self) -> None:
+        """From now on refuse every call with SHUTTING_DOWN; running ones go on."""
+        self._draining = True
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler | None:
+        """Answer the wrapped handler of the method that is called."""
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None or method.startswith(_ALWAYS):
+                return handler
+            wrapped = self._wrapped[method] = self._wrap(method, handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: _Handler) -> _Handler:
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(method, handler.unary_unary),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(
+                    method, cast("Callable[..., AsyncIterator[Any]]", handler.unary_stream)
+                ),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        raise TypeError(f"{method}: no wrapper for this shape of call")
+
+    def _unary(self, method: str, behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+        async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            began = time.perf_counter()
+            try:
+                self._admit()
+                response = await behaviour(request, context)
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the one place where all failures are mapped
+                await _abort(context, _failed(method, request, error, began))
+            _done(method, request, began)
+            return response
+
+        return answer
+
+    def _stream(
+        self, method: str, behaviour: Callable[..., AsyncIterator[Any]]
+    ) -> Callable[..., AsyncIterator[Any]]:
+        async def answer(
+            request: Any, context: grpc.aio.ServicerContext[Any, Any]
+        ) -> AsyncIterator[Any]:
+            began = time.perf_counter()
+            try:
+                self._admit()
+                async for response in behaviour(request, context):
+                    yield response
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as above
+                await _abort(context, _failed(method, request, error, began))
+            _done(method, request, began)
+
+        return answer
+
+    def _admit(self) -> None:
+        if self._draining:
+            raise ShuttingDown("the gateway is shutting down", retry_s=1.0)
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], failed: status_pb2.Status) -> None:
+    await context.abort_with_status(rpc_status.to_status(failed))
+
+
+def _failed(method: str, request: Any, error: Exception, began: float) -> status_pb2.Status:
+    """Log the failure and return its status. The text of a bug goes to the log only."""
+    facts = _facts(method, request, began)
+    if isinstance(error, InvoiceError):
+        log.info("rpc.done", reason=error.reason, **facts)
+        return status.to_status(error)
+    log.error("rpc.bug", exc_info=error, **facts)
+    return status.bug_status()
+
+
+def _done(method: str, request: Any, began: float) -> None:
+    log.info("rpc.done", reason="OK", **_facts(method, request, began))
+
+
+def _facts(method: str, request: Any, began: float) -> dict[str, str | float]:
+    """Names, never contents: what a person needs to find the call again."""
+    facts: dict[str, str | float] = {
+        "method": method,
+        "elapsed_ms": round((time.perf_counter() - began) * 1000, 2),
+    }
+    for name in ("request_id", "point", "parent", "name"):
+        value = getattr(request, name, "")
+        if value and isinstance(value, str):
+            facts[name] = value[:200]
+    return facts

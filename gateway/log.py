@@ -1,0 +1,52 @@
+"""Log lines: JSON for machines, readable on a terminal. No body, no buyer, no PIN is ever a fact.
+
+Events are ``noun.verb`` constants. Lines go to standard error: standard output belongs to the
+one line that says where the gateway listens.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import structlog
+
+from gateway.config import LogConfig
+
+_LEVELS: Mapping[str, int] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def configure(config: LogConfig) -> None:
+    """Set up structlog for this process. Call once, before the first line."""
+    pretty = config.format == "pretty" or (config.format == "auto" and sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=False),
+    ]
+    if pretty:
+        processors = [*shared, structlog.dev.ConsoleRenderer()]
+        factory: Any = structlog.PrintLoggerFactory(sys.stderr)
+    else:
+        # Traceback as one field: a line stays a line.
+        processors = [
+            *shared,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_json),
+        ]
+        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.level]),
+        logger_factory=factory,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _json(event: Any, **_: Any) -> bytes:
+    return orjson.dumps(event, default=str)

@@ -1,0 +1,60 @@
+"""What all requests of operators have in common: ids, resource names, pages, reasons."""
+
+import orjson
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from invoice.errors import InvalidRequest
+from invoice.identifiers import check_request_id
+from ledger.records import Act, Binding
+
+REASON_CHARACTERS_MAX = 500
+# Who asks is known by name once callers have identities.
+ACTOR = "operator"
+# How a write is asked for is not part of what is asked.
+_NOT_IDENTITY = ("request_id", "reason", "validate_only")
+
+
+def binding(tenant: str, action: str, request: Message, request_id: str) -> Binding:
+    """What ``request_id`` stands for: the request in canonical JSON. Raise ``InvalidRequest``."""
+    check_request_id(request_id)
+    asked = MessageToDict(request, preserving_proto_field_name=True)
+    meant = {name: value for name, value in asked.items() if name not in _NOT_IDENTITY}
+    return Binding(
+        tenant=tenant,
+        request_id=request_id,
+        action=action,
+        request=orjson.dumps(meant, option=orjson.OPT_SORT_KEYS),
+    )
+
+
+def act(reason: str, now: float) -> Act:
+    """Who does it and why. Raise ``InvalidRequest`` for a reason that is too long."""
+    if len(reason) > REASON_CHARACTERS_MAX:
+        raise InvalidRequest(
+            "reason", "FIELD_TOO_LONG", f"at most {REASON_CHARACTERS_MAX} characters"
+        )
+    return Act(actor=ACTOR, reason=reason, at=now)
+
+
+def check_count(count: int, *, count_max: int = 1_000_000) -> None:
+    """Raise ``InvalidRequest`` unless ``count`` is in ``[1, count_max]``."""
+    if not 1 <= count <= count_max:
+        raise InvalidRequest("count", "FIELD_RANGE", f"must be 1 to {count_max}, not {count}")
+
+
+def page_size(asked: int, *, default: int, most: int) -> int:
+    """How many rows a page has: 0 means ``default``, more than ``most`` means ``most``."""
+    if asked < 0:
+        raise InvalidRequest("page_size", "FIELD_RANGE", "must not be negative")
+    return min(asked or default, most)
+
+
+def page_number(token: str) -> int:
+    """The row id a page starts after; 0 for the first page."""
+    if not token:
+        return 0
+    # Ids are 64-bit; longer digits are somebody's invention.
+    if not (token.isascii() and token.isdigit() and len(token) <= 18):
+        raise InvalidRequest("page_token", "FIELD_FORMAT", "not a token of this list")
+    return int(token)

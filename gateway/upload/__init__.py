@@ -1,0 +1,1 @@
+"""The upload of issued invoices to the authority, at its own pace."""

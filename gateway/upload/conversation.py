@@ -1,0 +1,319 @@
+"""What one taxpayer's stream says to the authority, and what each answer means for the books.
+
+Rules of this file. Every answer is in the ledger before it is on the agenda. Whatever the ledger
+refuses to store ends the stream, and the next one starts from the ledger. *Throttled* has no
+effect, so the same id goes again later. *Unanswered* may have had its effect, so it is asked about
+by id; *absent* is not final, so the same id with the same items goes again. *Refused* as a whole
+is halved until the one item that spoils it stands alone.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from random import Random
+from typing import Final, TypeVar
+
+import structlog
+
+from authority.port import (
+    Acceptance,
+    Authority,
+    Event,
+    SubmissionResult,
+    Throttled,
+    UploadItem,
+)
+from authority.port import Submission as SentSubmission
+from gateway.clock import Clock
+from gateway.upload.agenda import Agenda, Awaited, Unaccepted
+from gateway.upload.backoff import Backoff
+from gateway.upload.link import Link
+from gateway.upload.pacer import Pacer
+from invoice.errors import AuthorityRefused, AuthorityUnavailable
+from invoice.lifecycle import UploadState
+from ledger.port import Ledger
+from ledger.records import EventVerdict, Permit, Submission
+
+log = structlog.get_logger()
+
+_T = TypeVar("_T")
+
+_AGAIN: Final = Backoff(base_s=0.2, cap_s=30.0)
+_POLL_FIRST_S: Final = 0.5
+_POLL_S_MAX: Final = 30.0
+# These say no to who sends, not to what is sent: rejecting the invoices would be wrong, and
+# another taxpayer's uploads are not concerned.
+_SENDER_REFUSALS: Final = frozenset(
+    {
+        "TAXPAYER_UNKNOWN",
+        "PERMISSION_DENIED",
+        "UNAUTHENTICATED",
+        "UNIMPLEMENTED",
+        "NOT_FOUND",
+        "FAILED_PRECONDITION",
+    }
+)
+
+
+class Conversation:
+    """The three calls of an upload. Each is given the permit it uses."""
+
+    def __init__(
+        self,
+        tax_number: str,
+        *,
+        ledger: Ledger,
+        authority: Authority,
+        clock: Clock,
+        rng: Random,
+        agenda: Agenda,
+        pacer: Pacer,
+        link: Link,
+    ) -> None:
+        self._tax_number = tax_number
+        self._ledger = ledger
+        self._authority = authority
+        self._clock = clock
+        self._rng = rng
+        self._agenda = agenda
+        self._pacer = pacer
+        self._link = link
+        self._log = log.bind(tax_number=tax_number)
+
+    async def resolve(self, item: Unaccepted, permit: Permit | None) -> None:
+        """Get a serial for ``item``: ask when it may be there already, else send it."""
+        try:
+            acceptance = await self._ask_or_send(item, permit)
+        except Throttled:
+            self._agenda.unaccepted.append(item)
+        except AuthorityUnavailable as error:
+            await self._in_doubt(item, error)
+        except AuthorityRefused as error:
+            await self._refused(item, error)
+        else:
+            await self._resolved(item, acceptance)
+
+    async def poll(self, asked: Sequence[Awaited], permit: Permit | None) -> None:
+        """Ask for the results of ``asked`` in one call."""
+        serials = [each.acceptance_serial for each in asked]
+        try:
+            results = await self._call(
+                permit,
+                self._authority.get_results(
+                    tax_number=self._tax_number, acceptance_serials=serials
+                ),
+            )
+        except Throttled:
+            self._agenda.awaited.extend(asked)
+        except AuthorityUnavailable:
+            self._ask_later(asked)
+        except AuthorityRefused as error:
+            self._held(error)
+            self._ask_later(asked)
+        else:
+            await self._take_results(asked, results)
+
+    async def _call(self, permit: Permit | None, call: Awaitable[_T]) -> _T:
+        """Make a call under its permit and learn from it how the authority stands to us."""
+        try:
+            answer = await call
+        except AuthorityUnavailable as error:
+            self._link.lost(error.message)
+            raise
+        except Throttled as error:
+            self._heard(error)
+            self._throttled(error)
+            raise
+        except AuthorityRefused as error:
+            self._heard(error)
+            self._pacer.welcomed()
+            raise
+        else:
+            self._heard(None)
+            self._pacer.welcomed()
+            return answer
+        finally:
+            await self._pacer.answered(permit)
+
+    def _heard(self, refusal: AuthorityRefused | None) -> None:
+        if self._link.away:
+            self._agenda.retry_now(self._clock.monotonic())
+        if refusal is None:
+            self._link.answered()
+        else:
+            self._link.refused(refusal.message)
+
+    # --- a serial -----------------------------------------------------------------------
+
+    async def _ask_or_send(self, item: Unaccepted, permit: Permit | None) -> Acceptance | None:
+        submission = item.submission
+        if item.doubtful and not item.absent:
+            return await self._call(
+                permit,
+                self._authority.get_submission(
+                    tax_number=self._tax_number, submission_id=submission.submission_id
+                ),
+            )
+        return await self._call(permit, self._authority.submit(_sent(submission)))
+
+    async def _resolved(self, item: Unaccepted, acceptance: Acceptance | None) -> None:
+        if acceptance is None:
+            item.absent, item.due_at = True, self._clock.monotonic()
+            self._agenda.unaccepted.append(item)
+            return
+        submission, delay_s = item.submission, acceptance.result_delay_ms / 1000
+        await self._ledger.mark_submitted(
+            submission.submission_id,
+            acceptance.acceptance_serial,
+            poll_at=self._clock.now() + delay_s,
+        )
+        due_at = self._clock.monotonic() + delay_s
+        self._agenda.awaited.append(awaited(submission, acceptance.acceptance_serial, due_at))
+        self._log.info(
+            "upload.submitted",
+            submission_id=submission.submission_id,
+            acceptance_serial=acceptance.acceptance_serial,
+            count=len(submission.items),
+        )
+
+    async def _in_doubt(self, item: Unaccepted, error: AuthorityUnavailable) -> None:
+        submission_id = item.submission.submission_id
+        if not item.doubtful:
+            await self._ledger.mark_in_doubt(submission_id)
+        item.doubtful, item.absent = True, False
+        item.failure_count += 1
+        delay_s = _AGAIN.delay_s(item.failure_count, self._rng)
+        item.due_at = self._clock.monotonic() + delay_s
+        self._agenda.unaccepted.append(item)
+        self._log.warning(
+            "upload.in_doubt",
+            submission_id=submission_id,
+            count=len(item.submission.items),
+            failure_count=item.failure_count,
+            error=error.message,
+        )
+
+    # --- a no ---------------------------------------------------------------------------
+
+    async def _refused(self, item: Unaccepted, error: AuthorityRefused) -> None:
+        reason, count = error.facts["authority_reason"], len(item.submission.items)
+        if reason in _SENDER_REFUSALS or (item.doubtful and not item.absent):
+            self._held(error)
+            item.due_at = self._link.silent_until
+            self._agenda.unaccepted.append(item)
+        elif count > 1:
+            await self._split(item.submission, count // 2, reason)
+        else:
+            await self._reject(item.submission, reason)
+
+    async def _split(self, submission: Submission, count_max: int, reason: str) -> None:
+        await self._ledger.release_submission(
+            submission.submission_id, not_before=self._clock.now(), batch_count_max=count_max
+        )
+        self._agenda.fresh = True
+        self._log.warning(
+            "upload.split",
+            submission_id=submission.submission_id,
+            count=len(submission.items),
+            batch_count_max=count_max,
+            reason=reason,
+        )
+
+    async def _reject(self, submission: Submission, reason: str) -> None:
+        verdict = EventVerdict(
+            event_id=submission.items[0].event_id, state=UploadState.REJECTED, reason=reason
+        )
+        await self._record(submission.submission_id, [verdict])
+
+    def _throttled(self, error: Throttled) -> None:
+        pause_s = self._pacer.throttled(error.retry_s)
+        self._log.warning("upload.throttled", retry_s=round(pause_s, 3), share=self._pacer.share)
+
+    def _held(self, error: AuthorityRefused) -> None:
+        self._link.held()
+        self._log.warning("upload.held", reason=error.facts["authority_reason"])
+
+    # --- results ------------------------------------------------------------------------
+
+    def _ask_later(self, asked: Sequence[Awaited]) -> None:
+        now = self._clock.monotonic()
+        for each in asked:
+            each.failure_count += 1
+            each.due_at = now + _AGAIN.delay_s(each.failure_count, self._rng)
+        self._agenda.awaited.extend(asked)
+
+    async def _take_results(
+        self, asked: Sequence[Awaited], results: Sequence[SubmissionResult]
+    ) -> None:
+        by_serial = {result.acceptance_serial: result for result in results}
+        for each in asked:
+            each.failure_count = 0
+            await self._take_result(each, by_serial.get(each.acceptance_serial))
+
+    async def _take_result(self, asked: Awaited, result: SubmissionResult | None) -> None:
+        verdicts = [] if result is None else verdicts_of(asked, result)
+        if len(verdicts) == len(asked.event_ids):
+            await self._record(asked.submission_id, verdicts)
+            return
+        if result is None or result.done:
+            # The authority took it, so it owes a verdict on each: keep asking, and say so.
+            self._log.warning("upload.results_missing", submission_id=asked.submission_id)
+        delay_s = min(_POLL_S_MAX, _POLL_FIRST_S * 2 ** min(asked.poll_count, 16))
+        await self._ledger.postpone_poll(asked.submission_id, poll_at=self._clock.now() + delay_s)
+        asked.poll_count += 1
+        asked.due_at = self._clock.monotonic() + delay_s
+        self._agenda.awaited.append(asked)
+
+    async def _record(self, submission_id: str, verdicts: Sequence[EventVerdict]) -> None:
+        await self._ledger.record_verdicts(submission_id, verdicts, now=self._clock.now())
+        # A predecessor that is settled may have made its successors due.
+        self._agenda.fresh = True
+        refused = [verdict for verdict in verdicts if verdict.state is not UploadState.ACCEPTED]
+        facts = {"submission_id": submission_id}
+        if accepted_count := len(verdicts) - len(refused):
+            self._log.info("upload.accepted", count=accepted_count, **facts)
+        if refused:
+            reasons = Counter(verdict.reason or verdict.state for verdict in refused)
+            self._log.warning("upload.rejected", count=len(refused), reasons=dict(reasons), **facts)
+
+
+def awaited(submission: Submission, acceptance_serial: str, due_at: float) -> Awaited:
+    """What is kept of a submission while its results are awaited; its content is let go."""
+    return Awaited(
+        submission_id=submission.submission_id,
+        acceptance_serial=acceptance_serial,
+        event_ids={
+            (item.event, item.code, item.number): item.event_id for item in submission.items
+        },
+        due_at=due_at,
+    )
+
+
+def verdicts_of(asked: Awaited, result: SubmissionResult) -> list[EventVerdict]:
+    """The verdicts on events that were asked about, by name and not by position."""
+    verdicts = {}
+    for item in result.results if result.done else ():
+        event_id = asked.event_ids.get((item.event.value, item.code, item.number))
+        if event_id is not None:
+            verdicts[event_id] = EventVerdict(
+                event_id=event_id, state=UploadState(item.verdict.value), reason=item.reason
+            )
+    return list(verdicts.values())
+
+
+def _sent(submission: Submission) -> SentSubmission:
+    return SentSubmission(
+        submission_id=submission.submission_id,
+        tax_number=submission.tax_number,
+        items=tuple(
+            UploadItem(
+                event=Event(item.event),
+                code=item.code,
+                number=item.number,
+                content=item.content,
+                signature=item.signature,
+                key_id=item.key_id,
+            )
+            for item in submission.items
+        ),
+        certificates=dict(submission.certificates),
+    )

@@ -1,0 +1,155 @@
+"""Owns the uploads: a stream for every taxpayer that has something to upload, while it has.
+
+One taxpayer's trouble stays its own: a stream that fails is logged and started again after a
+while, from the ledger, whatever the failure was.
+"""
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+import structlog
+
+from authority.port import Authority
+from gateway.clock import Clock
+from gateway.upload.backoff import Backoff
+from gateway.upload.pacer import Guard, throttler
+from gateway.upload.reach import Reach
+from gateway.upload.status import UploadStatus
+from gateway.upload.stream import Stream
+from gateway.upload.waiting import first_of
+from invoice.errors import LedgerUnavailable
+from ledger.port import Ledger
+from quota.windows import Window
+
+log = structlog.get_logger()
+
+_RESTART: Final = Backoff(base_s=0.2, cap_s=30.0)
+# A stream that ran this long before it failed had recovered from its last failure.
+_RECOVERED_S: Final = 60.0
+
+
+class Uploader:
+    """Uploads what is issued. One process owns a taxpayer's uploads at a time.
+
+    ``discover_s`` is how often the ledger is asked who has a backlog: for what an earlier process
+    left behind, and for events that become due with nobody waking their stream.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        authority: Authority,
+        clock: Clock,
+        rng: Random,
+        tenant: str = "default",
+        discover_s: float = 5.0,
+        guard: Callable[[Window], Guard] = throttler,
+    ) -> None:
+        self._tenant = tenant
+        self._ledger = ledger
+        self._authority = authority
+        self._clock = clock
+        self._rng = rng
+        self._discover_s = discover_s
+        self._guard = guard
+        self._reach = Reach(rng)
+        self._streams: dict[str, Stream] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._discovery: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to upload. The ledger is started."""
+        self._discovery = asyncio.create_task(self._discover(), name="upload.discover")
+
+    async def stop(self, *, grace_s: float = 15.0) -> None:
+        """Send nothing new, let the calls under way end within ``grace_s``, stop.
+
+        What is left is in the ledger and is taken up by the next start.
+        """
+        self._stopping.set()
+        for tax_number in self._running:
+            self._streams[tax_number].stop()
+        tasks = {*self._running.values(), *([self._discovery] if self._discovery else [])}
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=grace_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def wake(self, tax_number: str) -> None:
+        """Note that a taxpayer may have new events. Cheap; called after every settled group."""
+        if self._discovery is None or self._stopping.is_set():
+            return
+        stream = self._streams.get(tax_number)
+        if stream is None:
+            stream = self._streams[tax_number] = self._new_stream(tax_number)
+        stream.wake()
+        if tax_number not in self._running:
+            self._running[tax_number] = asyncio.create_task(
+                self._keep(tax_number, stream), name=f"upload {tax_number}"
+            )
+
+    async def status(self, tax_number: str) -> UploadStatus:
+        """Where a taxpayer's pace stands.
+
+        Raises:
+            TaxpayerNotFound: It is not registered.
+            LedgerUnavailable: Its windows cannot be read.
+        """
+        stream = self._streams.get(tax_number) or self._new_stream(tax_number)
+        return await stream.status()
+
+    def _new_stream(self, tax_number: str) -> Stream:
+        return Stream(
+            tax_number,
+            tenant=self._tenant,
+            ledger=self._ledger,
+            authority=self._authority,
+            clock=self._clock,
+            rng=self._rng,
+            reach=self._reach,
+            guard=self._guard,
+        )
+
+    async def _discover(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                for tax_number in await self._ledger.backlogged():
+                    self.wake(tax_number)
+            except LedgerUnavailable as error:
+                log.warning("upload.interrupted", error=error.message)
+            except Exception:
+                log.exception("upload.bug")
+            await first_of(self._stopping, self._discover_s, self._clock)
+
+    async def _keep(self, tax_number: str, stream: Stream) -> None:
+        failure_count = 0
+        try:
+            while not self._stopping.is_set():
+                began_at = self._clock.monotonic()
+                if await self._run(tax_number, stream):
+                    return
+                lasted_s = self._clock.monotonic() - began_at
+                failure_count = 1 if lasted_s >= _RECOVERED_S else failure_count + 1
+                delay_s = _RESTART.delay_s(failure_count, self._rng)
+                await first_of(self._stopping, delay_s, self._clock)
+        finally:
+            # No await since the stream found nothing left, so no wake can fall in between.
+            del self._running[tax_number]
+
+    async def _run(self, tax_number: str, stream: Stream) -> bool:
+        """Run the stream to its end; False when it has to be run again."""
+        try:
+            await stream.run()
+        except LedgerUnavailable as error:
+            log.warning("upload.interrupted", tax_number=tax_number, error=error.message)
+        except Exception:
+            log.exception("upload.bug", tax_number=tax_number)
+        else:
+            return True
+        return False
