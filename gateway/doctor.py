@@ -7,13 +7,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from ledger.sqlite import SqliteLedger
-
 from gateway import config as configuration
 from hsm.verify import verify
 from invoice.errors import InvoiceError
 from ledger.errors import LedgerError
 from ledger.records import BooksProgress
+from ledger.sqlite import SqliteLedger
 
 
 def main() -> int:

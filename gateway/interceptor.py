@@ -4,6 +4,7 @@ One instead of several because each interceptor costs a handler rebuilt per call
 here the wrapped handler is made once per method and kept.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
@@ -78,6 +79,9 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 response = await behaviour(request, context)
             except grpc.aio.AbortError:
                 raise
+            except asyncio.CancelledError:
+                _done(method, request, began, reason="CANCELLED")
+                raise
             except Exception as error:  # noqa: BLE001 - the one place where all failures are mapped
                 await _abort(context, _failed(method, request, error, began))
             _done(method, request, began)
@@ -97,6 +101,9 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 async for response in behaviour(request, context):
                     yield response
             except grpc.aio.AbortError:
+                raise
+            except asyncio.CancelledError:
+                _done(method, request, began, reason="CANCELLED")
                 raise
             except Exception as error:  # noqa: BLE001 - as above
                 await _abort(context, _failed(method, request, error, began))
@@ -123,8 +130,8 @@ def _failed(method: str, request: Any, error: Exception, began: float) -> status
     return status.bug_status()
 
 
-def _done(method: str, request: Any, began: float) -> None:
-    log.info("rpc.done", reason="OK", **_facts(method, request, began))
+def _done(method: str, request: Any, began: float, *, reason: str = "OK") -> None:
+    log.info("rpc.done", reason=reason, **_facts(method, request, began))
 
 
 def _facts(method: str, request: Any, began: float) -> dict[str, str | float]:

@@ -47,7 +47,7 @@ _SWEEP_COUNT_MAX = 1000
 _CLAMP_WARNING_S = 5.0
 
 
-class StaleTaxpayer(Exception):  # noqa: N818 - a fact for the servicer, never an answer
+class StaleTaxpayer(Exception):
     """The registration changed after the rules were checked: check again and come back."""
 
 
@@ -312,10 +312,13 @@ class Issuer:
             return
         now = self._clock.now()
         await self._ledger.beat(self._worker, now)
+        # What is in work before the look is settled by its own job, perhaps during the look.
+        before = set(self._running)
         orphans = await self._ledger.orphans(
             worker=self._worker, now=now, count_max=_SWEEP_COUNT_MAX
         )
-        jobs = [job for entry in orphans if (job := await self._adopt(entry)) is not None]
+        left = [entry for entry in orphans if (entry.tenant, entry.request_id) not in before]
+        jobs = [job for entry in left if (job := await self._adopt(entry)) is not None]
         if jobs:
             log.info("sweep.adopted", count=len(jobs))
             await self._sign_group(jobs)

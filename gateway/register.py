@@ -12,6 +12,7 @@ import structlog
 from authority.port import Authority, Registration, TypeAllowance
 from hsm.port import Signer
 from invoice.document import Party, Taxpayer, TypeGrant
+from invoice.errors import TaxpayerExists
 from ledger.port import Ledger
 from ledger.records import (
     Act,
@@ -56,17 +57,21 @@ class Registrar:
             AuthorityUnavailable, HsmUnavailable, LedgerUnavailable: Retry with the same id.
         """
         planned = _planned(application, binding.tenant, act.at)
-        # Tried dry first: a second registration must not reach the authority.
-        known, replayed = await self._ledger.register(planned, binding, act, dry_run=True)
-        if dry_run or replayed:
-            return known, replayed
+        tax_number = application.seller.tax_number
+        # Looked up first: what is registered already must not reach the authority again.
+        if await self._ledger.find_binding(binding.tenant, binding.request_id) is not None:
+            return await self._ledger.register(planned, binding, act)
+        if await self._ledger.taxpayer(binding.tenant, tax_number) is not None:
+            raise TaxpayerExists(f"{tax_number} is registered already", taxpayer=tax_number)
+        if dry_run:
+            return planned, False
         registration = await self._authority.register_taxpayer(
             application.seller, application.wanted
         )
-        device = await self._device(application.seller.tax_number, binding)
+        device = await self._device(tax_number, binding)
         record = _record(planned, registration, device)
         stored, replayed = await self._ledger.register(record, binding, act)
-        log.info("taxpayer.registered", tax_number=application.seller.tax_number)
+        log.info("taxpayer.registered", tax_number=tax_number)
         return stored, replayed
 
     async def _device(self, tax_number: str, binding: Binding) -> DeviceRecord:

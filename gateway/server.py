@@ -15,7 +15,6 @@ import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from ledger.sqlite import SqliteLedger
 
 from authority.client import GrpcAuthority
 from gateway.audit_service import AuditServicer
@@ -38,6 +37,7 @@ from hsm.port import Signer
 from hsm.signer import Pkcs11Signer
 from hsm.verify import verify
 from ledger.port import Ledger
+from ledger.sqlite import SqliteLedger
 from taxcontrol.admin.v1 import (
     audit_service_pb2,
     audit_service_pb2_grpc,
@@ -89,7 +89,7 @@ _OPTIONS = [
 ]
 
 
-class CannotListen(Exception):  # noqa: N818 - a fact for the operator
+class CannotListen(Exception):
     """The address cannot be bound; most often another process has the port."""
 
 

@@ -30,9 +30,7 @@ class InvoiceError(Exception):
 
     reason: ClassVar[str]
 
-    def __init__(
-        self, message: str, *, retry_s: float | None = None, **facts: str | int | float
-    ) -> None:
+    def __init__(self, message: str, *, retry_s: float | None = None, **facts: str | float) -> None:
         super().__init__(message)
         self.message = message
         self.retry_s = retry_s

@@ -4,11 +4,12 @@ The order is: submissions without a serial (sent and unanswered, or claimed and 
 then results that are due, then new events.
 
 How long a part-filled call lingers. While less than half of every rate window is used, nothing
-lingers: a lone invoice goes at once. From half of a window on, calls keep the even distance the
-window can bear for ever (30/min: 2 s), counted from the last call, and whatever arrives meanwhile
-goes along. So the second half of a window is never used up by a trickle, nobody waits longer than
-that distance, and the full rate stays in use. Two exceptions: after a full batch the next one
-does not linger, and while events wait, asking for results takes at most a tenth of the calls.
+lingers: a lone invoice goes at once. From half of a window on, the places left in it are spread
+over the time until its oldest call leaves it (``quota.windows.linger_s``; 30/min with 15 used: 2 to
+4 s), counted from the last call, and whatever arrives meanwhile goes along. So a trickle never
+uses a window up and then waits for most of it, and yet the full rate stays in use. Two exceptions:
+after a full batch the next one does not linger, and while events wait, asking for results takes a
+tenth of the calls.
 
 All times are monotonic seconds.
 """
@@ -27,7 +28,8 @@ POLL_COUNT_MAX: Final = 100
 IN_FLIGHT_COUNT_MAX: Final = 16
 # Submissions waiting for results, so that memory is bounded when the authority checks slowly.
 AWAITED_COUNT_MAX: Final = 256
-_POLL_DISTANCES: Final = 10
+# Calls that go between two questions for results while events wait and calls are scarce.
+_CALLS_PER_POLL: Final = 9
 
 
 class Work(Enum):
@@ -70,17 +72,18 @@ class Agenda:
     fresh: bool = True
     full: bool = False
     last_call_at: float = -math.inf
+    calls_since_poll: int = 0
 
-    def next_work(self, now: float, *, scarcity_s: float, away: bool) -> tuple[Work | None, float]:
+    def next_work(self, now: float, *, linger_s: float, away: bool) -> tuple[Work | None, float]:
         """What goes next and when; (None, infinite) when there is nothing.
 
-        ``scarcity_s`` is the distance to keep, 0 for none. While the authority is ``away``
+        ``linger_s`` is the distance to keep between calls. While the authority is ``away``
         whatever is open will do to find out, due or not.
         """
         dues = (
             (Work.RESOLVE, min((each.due_at for each in self.unaccepted), default=math.inf)),
-            (Work.POLL, self._poll_at(now, scarcity_s)),
-            (Work.CLAIM, self._claim_at(now, scarcity_s)),
+            (Work.POLL, self._poll_at(now, linger_s)),
+            (Work.CLAIM, self._claim_at(now, linger_s)),
         )
         for work, at in dues:
             if at <= now:
@@ -89,6 +92,11 @@ class Agenda:
             return (Work.RESOLVE if self.unaccepted else Work.POLL), now
         work, at = min(dues, key=lambda due: due[1])
         return (None, math.inf) if math.isinf(at) else (work, at)
+
+    def note_call(self, work: Work, now: float) -> None:
+        """Note that a call goes now."""
+        self.last_call_at = now
+        self.calls_since_poll = 0 if work is Work.POLL else self.calls_since_poll + 1
 
     def take_unaccepted(self) -> Unaccepted:
         """Take the one that is due first, out of the list while its call is under way."""
@@ -111,18 +119,18 @@ class Agenda:
             if each.failure_count:
                 each.due_at = min(each.due_at, now)
 
-    def _poll_at(self, now: float, scarcity_s: float) -> float:
+    def _poll_at(self, now: float, linger_s: float) -> float:
         first = min((each.due_at for each in self.awaited), default=math.inf)
-        if scarcity_s == 0 or sum(each.due_at <= now for each in self.awaited) >= POLL_COUNT_MAX:
+        if linger_s == 0 or sum(each.due_at <= now for each in self.awaited) >= POLL_COUNT_MAX:
             return first
-        if math.isinf(self._claim_at(now, scarcity_s)):
-            return max(first, self.last_call_at + scarcity_s)
-        return first + _POLL_DISTANCES * scarcity_s
+        if math.isinf(self._claim_at(now, linger_s)):
+            return max(first, self.last_call_at + linger_s)
+        return first if self.calls_since_poll >= _CALLS_PER_POLL else math.inf
 
-    def _claim_at(self, now: float, scarcity_s: float) -> float:
+    def _claim_at(self, now: float, linger_s: float) -> float:
         full_up = (
             len(self.unaccepted) >= IN_FLIGHT_COUNT_MAX or len(self.awaited) >= AWAITED_COUNT_MAX
         )
         if not self.fresh or full_up:
             return math.inf
-        return now if self.full or scarcity_s == 0 else self.last_call_at + scarcity_s
+        return now if self.full or linger_s == 0 else self.last_call_at + linger_s

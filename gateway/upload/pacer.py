@@ -109,10 +109,10 @@ class Pacer:
         free_at = quota.next_call_at(self._windows, self._calls(), share=self._share, now=now)
         return max(free_at, self._paused_until)
 
-    def scarcity_s(self) -> float:
+    def linger_s(self) -> float:
         """How far apart calls had better go; 0 while there are plenty."""
         now = self._clock.monotonic()
-        return quota.scarcity_s(self._windows, self._calls(), share=self._share, now=now)
+        return quota.linger_s(self._windows, self._calls(), share=self._share, now=now)
 
     def uses(self) -> tuple[WindowUse, ...]:
         """Every window and how full it is."""

@@ -190,8 +190,8 @@ class Stream:
     def _next_work(self, now: float) -> tuple[Work | None, float]:
         if len(self._calls) >= IN_FLIGHT_COUNT_MAX:
             return None, math.inf
-        scarcity_s = self._pacer.scarcity_s()
-        work, at = self._agenda.next_work(now, scarcity_s=scarcity_s, away=self._link.away)
+        linger_s = self._pacer.linger_s()
+        work, at = self._agenda.next_work(now, linger_s=linger_s, away=self._link.away)
         return work, max(at, self._link.silent_until, self._pacer.next_call_at())
 
     async def _claim(self) -> None:
@@ -214,7 +214,7 @@ class Stream:
     async def _call(self, work: Work) -> None:
         permit = await self._pacer.take()
         now = self._clock.monotonic()
-        self._agenda.last_call_at = now
+        self._agenda.note_call(work, now)
         if work is Work.RESOLVE:
             call = self._conversation.resolve(self._agenda.take_unaccepted(), permit)
         else:

@@ -5,7 +5,7 @@ while, from the ledger, whatever the failure was.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
@@ -25,6 +25,7 @@ from quota.windows import Window
 
 log = structlog.get_logger()
 
+_BEGIN_DISTANCE_S: Final = 0.01
 _RESTART: Final = Backoff(base_s=0.2, cap_s=30.0)
 # A stream that ran this long before it failed had recovered from its last failure.
 _RECOVERED_S: Final = 60.0
@@ -119,13 +120,20 @@ class Uploader:
     async def _discover(self) -> None:
         while not self._stopping.is_set():
             try:
-                for tax_number in await self._ledger.backlogged():
-                    self.wake(tax_number)
+                await self._wake_all(await self._ledger.backlogged())
             except LedgerUnavailable as error:
                 log.warning("upload.interrupted", error=error.message)
             except Exception:
                 log.exception("upload.bug")
             await first_of(self._stopping, self._discover_s, self._clock)
+
+    async def _wake_all(self, tax_numbers: Sequence[str]) -> None:
+        for tax_number in tax_numbers:
+            begins = tax_number not in self._running
+            self.wake(tax_number)
+            # After a start everybody has a backlog; the authority is not met by all at once.
+            if begins:
+                await first_of(self._stopping, _BEGIN_DISTANCE_S, self._clock)
 
     async def _keep(self, tax_number: str, stream: Stream) -> None:
         failure_count = 0

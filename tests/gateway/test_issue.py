@@ -1,0 +1,307 @@
+"""The path of one invoice, step by step: what is answered, what is stored, what a fault leaves.
+
+The ledger is SQLite, the device signs for real; both can be held or broken at every step.
+"""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.issue import Issued, StaleTaxpayer
+from hsm.verify import verify
+from invoice import content, marks
+from invoice.errors import (
+    HsmUnavailable,
+    InProgress,
+    LedgerUnavailable,
+    Overloaded,
+    RequestIdReused,
+    ShuttingDown,
+    StockExhausted,
+)
+from invoice.lifecycle import InvoiceState
+from ledger.records import Entry
+from tests.fakes.software_signer import SoftwareSigner
+from tests.gateway.desk import TENANT, Desk, open_desk, reservation
+
+
+async def signed_rightly(desk: Desk, entry: Entry) -> bool:
+    key = await desk.signer.ensure_key("device-1")
+    digest = content.digest(content.INVOICE_TAG, entry.content)
+    assert entry.signature is not None
+    return verify(key.public_key, key.algorithm, digest, entry.signature)
+
+
+async def balanced(desk: Desk, *, issued: int) -> bool:
+    """Whether the books balance with exactly so many invoices."""
+    last = None
+    for last in desk.ledger.check_books():
+        assert not last.findings, last.findings
+    assert last is not None
+    assert (last.issued_count, last.reserved_count) == (issued, 0)
+    return last.balanced
+
+
+async def test_a_draft_becomes_a_signed_invoice_with_the_next_number(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        first = await desk.issue(reservation("a"))
+        second = await desk.issue(reservation("b"))
+
+        assert [first.entry.number, second.entry.number] == ["00000001", "00000002"]
+        assert await signed_rightly(desk, first.entry)
+        assert first.entry.signature is not None
+        assert first.entry.check_code == marks.check_code(first.entry.signature, "026")
+        assert not first.replayed
+        assert await balanced(desk, issued=2)
+
+
+async def test_the_same_request_again_answers_the_same_bytes(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        first = await desk.issue(reservation("a"))
+        again = await desk.issue(reservation("a"))
+
+        assert again.replayed
+        assert (again.entry.content, again.entry.signature) == (
+            first.entry.content,
+            first.entry.signature,
+        )
+        assert await balanced(desk, issued=1)
+
+
+async def test_a_hundred_callers_at_once_with_one_id_get_one_invoice(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        answers = await asyncio.gather(*(desk.issue(reservation("a")) for _ in range(100)))
+
+        assert len({(each.entry.content, each.entry.signature) for each in answers}) == 1
+        assert sum(not each.replayed for each in answers) == 1
+        assert await balanced(desk, issued=1)
+
+
+async def test_another_request_under_a_used_id_names_what_differs(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        await desk.issue(reservation("a"))
+
+        with pytest.raises(RequestIdReused) as caught:
+            await desk.issue(reservation("a", net_fen=20_000))
+
+        assert "net_fen" in caught.value.facts["fields"]
+        assert await balanced(desk, issued=1)
+
+
+async def test_another_request_under_an_id_in_work_waits_and_is_refused(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.signer.hold()
+        first = desk.issuer.submit(reservation("a"))
+        await desk.signer.asked.wait()
+        other = desk.issuer.submit(reservation("a", net_fen=20_000))
+        desk.signer.release()
+
+        assert (await first).entry.net_fen == 10_000
+        with pytest.raises(RequestIdReused):
+            await other
+
+
+async def test_an_id_whose_first_request_was_refused_stays_free(tmp_path: Path) -> None:
+    async with open_desk(tmp_path, numbers=1) as desk:
+        await desk.issue(reservation("a"))
+        with pytest.raises(StockExhausted):
+            await desk.issue(reservation("b"))
+
+        assert await desk.ledger.find_request(TENANT, "b") is None
+
+
+@pytest.mark.parametrize("step", ["before reserve", "after reserve", "signing", "settling"])
+async def test_a_caller_that_hangs_up_cancels_nothing(tmp_path: Path, step: str) -> None:
+    async with open_desk(tmp_path) as desk:
+        stop, held = _hold(desk, step)
+        call = asyncio.create_task(desk.issue(reservation("a")))
+        await held.wait()
+
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        stop()
+
+        issued = await _issued(desk, "a")
+        assert issued.entry.state is InvoiceState.ISSUED
+        assert await signed_rightly(desk, issued.entry)
+        assert await balanced(desk, issued=1)
+
+
+@pytest.mark.parametrize("step", ["before reserve", "after reserve", "signing", "settling"])
+async def test_a_deadline_answers_in_progress_and_a_retry_the_invoice(
+    tmp_path: Path, step: str
+) -> None:
+    async with open_desk(tmp_path) as desk:
+        stop, held = _hold(desk, step)
+        waiter = desk.issuer.submit(reservation("a"))
+        desk.issuer.expire([waiter], 0.05)
+        await held.wait()
+
+        with pytest.raises(InProgress) as caught:
+            await waiter
+        stop()
+        again = await desk.issue(reservation("a"))
+
+        assert caught.value.retry_s is not None
+        assert again.replayed
+        assert await balanced(desk, issued=1)
+
+
+@pytest.mark.parametrize("persisted", [False, True], ids=["not persisted", "persisted"])
+@pytest.mark.parametrize("settles", [False, True], ids=["reserve", "settle"])
+async def test_a_failed_commit_leaves_one_invoice_after_the_retry(
+    tmp_path: Path, *, settles: bool, persisted: bool
+) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.ledger.fail_next("after" if persisted else "before", settles=settles)
+
+        with pytest.raises(LedgerUnavailable):
+            await desk.issue(reservation("a"))
+        again = await desk.issue(reservation("a"))
+
+        assert again.entry.number == "00000001"
+        assert again.replayed == (settles or persisted)
+        assert await balanced(desk, issued=1)
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["did not sign", "signed"])
+async def test_a_device_that_fails_leaves_a_number_that_is_finished_later(
+    tmp_path: Path, *, signed: bool
+) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.signer.fail_next(1, signed=signed)
+
+        with pytest.raises(HsmUnavailable):
+            await desk.issue(reservation("a"))
+
+        issued = await _issued(desk, "a")
+        assert issued.entry.number == "00000001"
+        assert await balanced(desk, issued=1)
+
+
+async def test_while_the_device_is_away_the_sweep_leaves_its_numbers_alone(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.signer.fail_next(1)
+        with pytest.raises(HsmUnavailable):
+            await desk.issue(reservation("a"))
+        desk.signer.down = True
+        await asyncio.gather(*(desk.clock.sleep(1) for _ in range(3)))
+
+        desk.signer.down = False
+
+        assert (await _issued(desk, "a")).entry.state is InvoiceState.ISSUED
+
+
+async def test_what_a_dead_process_reserved_is_finished_by_the_next(tmp_path: Path) -> None:
+    signer = SoftwareSigner()
+    async with open_desk(tmp_path, signer=signer) as desk:
+        signer.fail_next(1_000_000)
+        for name in "abc":
+            with pytest.raises(HsmUnavailable):
+                await desk.issue(reservation(name))
+
+    async with open_desk(tmp_path, signer=signer.restarted()) as desk:
+        numbers = [(await _issued(desk, name)).entry.number for name in "abc"]
+
+        assert numbers == ["00000001", "00000002", "00000003"]
+        assert await balanced(desk, issued=3)
+
+
+async def test_a_changed_registration_sends_the_draft_back_to_the_rules(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        with pytest.raises(StaleTaxpayer):
+            await desk.issue(reservation("a", version=7))
+
+        assert await desk.ledger.find_request(TENANT, "a") is None
+
+
+async def test_more_than_may_wait_is_refused_at_once(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.ledger.hold("before")
+        waiters = [desk.issuer.submit(reservation(f"r{index}")) for index in range(300)]
+        await desk.ledger.held.wait()
+
+        with pytest.raises(Overloaded) as caught:
+            desk.issuer.admit(400)
+        desk.issuer.admit(100)
+        desk.ledger.release()
+        await asyncio.gather(*waiters)
+
+        assert caught.value.retry_s is not None
+        assert await balanced(desk, issued=300)
+
+
+async def test_a_close_finishes_what_runs_and_refuses_what_comes(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.signer.hold()
+        running = desk.issuer.submit(reservation("a"))
+        await desk.signer.asked.wait()
+
+        closing = asyncio.create_task(desk.issuer.close(grace_s=5.0))
+        await asyncio.sleep(0)
+        late = desk.issuer.submit(reservation("b"))
+        desk.signer.release()
+        await closing
+
+        assert (await running).entry.state is InvoiceState.ISSUED
+        with pytest.raises(ShuttingDown):
+            await late
+
+
+async def test_what_is_issued_wakes_the_uploader(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        await desk.issue(reservation("a"))
+
+        assert set(desk.woken) == {reservation("a").tax_number}
+
+
+async def test_arrivals_during_a_commit_share_the_next_one(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.ledger.hold("before")
+        first = desk.issuer.submit(reservation("first"))
+        await desk.ledger.held.wait()
+        waiters = [desk.issuer.submit(reservation(f"r{index}")) for index in range(16)]
+        desk.ledger.release()
+        await asyncio.gather(first, *waiters)
+
+        reserves = [reserved for _, reserved in desk.ledger.groups if reserved]
+        assert reserves == [1, 16]
+
+
+async def test_a_settle_rides_with_the_next_reserve(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.signer.hold()
+        signing = desk.issuer.submit(reservation("a"))
+        await desk.signer.asked.wait()
+        desk.ledger.hold("before")
+        committing = desk.issuer.submit(reservation("b"))
+        await desk.ledger.held.wait()
+        desk.signer.release()
+        while not desk.signer.signed:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        arrived = desk.issuer.submit(reservation("c"))
+        desk.ledger.release()
+        await asyncio.gather(signing, committing, arrived)
+
+        assert desk.ledger.groups[:3] == [(0, 1), (0, 1), (1, 1)]
+
+
+def _hold(desk: Desk, step: str):
+    """Hold the path at ``step``; return what lets it go on, and the event of its arrival."""
+    if step == "signing":
+        desk.signer.hold()
+        return desk.signer.release, desk.signer.asked
+    if step == "settling":
+        desk.ledger.hold("before", settles=True)
+    else:
+        desk.ledger.hold("before" if step == "before reserve" else "after")
+    return desk.ledger.release, desk.ledger.held
+
+
+async def _issued(desk: Desk, request_id: str) -> Issued:
+    async with asyncio.timeout(10):
+        issued = await desk.settled(request_id)
+    assert issued is not None
+    return issued

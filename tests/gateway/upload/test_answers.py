@@ -1,0 +1,420 @@
+"""Whatever the authority answers, every event ends accepted or rejected, once, and nobody else waits."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+
+import pytest
+from structlog.testing import capture_logs
+
+from invoice.errors import LedgerUnavailable
+from tests.fakes import strict_authority, virtual_time
+from tests.fakes.strict_authority import Call, StrictAuthority, lost, refused, throttled
+from tests.fakes.upload_ledger import Shelf
+from tests.fakes.upload_world import OTHER, TAXPAYER, World
+
+WINDOWS = ((1.0, 10), (60.0, 30))
+
+
+def world_of(
+    authority: StrictAuthority, count: int, *, windows: strict_authority.Windows = WINDOWS
+) -> World:
+    shelf = Shelf()
+    for tax_number in (TAXPAYER, OTHER):
+        shelf.register(tax_number, windows)
+    shelf.issue(TAXPAYER, count)
+    return World(authority, shelf)
+
+
+def authority_with(**kwargs: object) -> StrictAuthority:
+    made: StrictAuthority = StrictAuthority(windows=WINDOWS, round_trip_s=(0.0, 0.01), **kwargs)  # type: ignore[arg-type]
+    return made
+
+
+def share_of(fault_share: float, fault: Callable[[], Exception], when: str, seed: int = 1):
+    """A fault that hits a share of the calls."""
+    rng = Random(seed)
+
+    async def hit(moment: str, _: Call) -> None:
+        if moment == when and rng.random() < fault_share:
+            raise fault()
+
+    return hit
+
+
+async def delay(moment: str, _: Call) -> None:
+    if moment == "after":
+        await asyncio.sleep(5.0)
+
+
+FAULTS: dict[str, Callable[[str, Call], Awaitable[None]]] = {
+    "answers lost after their effect": share_of(0.3, lost, "after"),
+    "server errors without effect": share_of(0.3, lost, "before"),
+    "throttling with advice": share_of(0.3, lambda: throttled(2.0), "before"),
+    "throttling without advice": share_of(0.3, lambda: throttled(None), "before"),
+    "every answer late": delay,
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_event_is_accepted_once_in_spite_of(name):
+    async def story() -> None:
+        authority = authority_with(fault=FAULTS[name], result_delay_s=0.2)
+        world = world_of(authority, 1000)
+
+        await world.start()
+        await world.until_finished(7200)
+
+        assert set(world.shelf.states(TAXPAYER).values()) == {"ACCEPTED"}
+        assert set(authority.recorded.values()) == {1}
+        assert len(authority.recorded) == 1000
+        assert authority.excesses == []
+
+    virtual_time.run(story())
+
+
+def test_a_partial_refusal_rejects_those_items_with_their_reasons():
+    async def story() -> None:
+        authority = authority_with(refuse_item={"00000003"}, refuse_signature={"00000005"})
+        world = world_of(authority, 8)
+
+        await world.start()
+        await world.until_finished()
+
+        expected = {f"{n:08d}": "ACCEPTED" for n in range(1, 9)}
+        expected |= {"00000003": "REJECTED", "00000005": "SIGNATURE_REJECTED"}
+        assert world.shelf.states(TAXPAYER) == expected
+        reasons = {it.item.number: it.reason for it in world.shelf.events[TAXPAYER] if it.reason}
+        assert reasons == {"00000003": "REFUSED", "00000005": "SIGNATURE_INVALID"}
+
+    virtual_time.run(story())
+
+
+def test_one_poisoned_of_300_is_isolated_in_few_calls_and_the_rest_arrives():
+    async def story() -> None:
+        authority = authority_with(poison={"00000123"})
+        world = world_of(authority, 300)
+
+        await world.start()
+        await world.until_finished()
+
+        states = world.shelf.states(TAXPAYER)
+        assert states.pop("00000123") == "REJECTED"
+        assert set(states.values()) == {"ACCEPTED"}
+        assert sum(authority.recorded.values()) == 299
+        # Two full batches, and at most two calls for each of the seven halvings of the third.
+        assert sum(call.method == "submit" for call in authority.calls) <= 2 + 1 + 2 * 7
+
+    virtual_time.run(story())
+
+
+def test_a_submission_that_is_never_answered_does_not_hold_up_the_others():
+    async def story() -> None:
+        async def fault(moment: str, call: Call) -> None:
+            if moment == "before" and "00000001" in call.numbers:
+                raise lost()
+
+        authority = authority_with(fault=fault)
+        world = world_of(authority, 1)
+        await world.start()
+        await world.until(lambda: world.shelf.states(TAXPAYER)["00000001"] == "IN_DOUBT")
+
+        world.shelf.issue(TAXPAYER, 100)
+        world.uploader.wake(TAXPAYER)
+        await world.until(lambda: len(world.shelf.backlog[TAXPAYER]) == 1, 120)
+
+        assert world.shelf.states(TAXPAYER)["00000001"] == "IN_DOUBT"
+
+    virtual_time.run(story())
+
+
+def test_results_that_cannot_be_had_do_not_hold_up_new_events():
+    async def story() -> None:
+        async def fault(_: str, call: Call) -> None:
+            if call.method == "get_results":
+                raise lost()
+
+        authority = authority_with(fault=fault)
+        world = world_of(authority, 1)
+        await world.start()
+        await world.until(lambda: world.shelf.states(TAXPAYER)["00000001"] == "SUBMITTED")
+
+        for count in (1, 2, 3):
+            world.shelf.issue(TAXPAYER, 1)
+            world.uploader.wake(TAXPAYER)
+            await world.until(lambda count=count: len(authority.recorded) == count + 1, 120)
+
+    virtual_time.run(story())
+
+
+def test_one_taxpayers_trouble_is_not_anothers():
+    async def story() -> None:
+        async def fault(_: str, call: Call) -> None:
+            if call.tax_number == TAXPAYER:
+                raise lost()
+
+        world = world_of(authority_with(fault=fault), 100)
+        world.shelf.issue(OTHER, 100)
+
+        await world.start()
+        took_s = await world.until(lambda: world.shelf.finished(OTHER))
+
+        assert took_s < 1.0
+        assert not world.shelf.finished(TAXPAYER)
+
+    virtual_time.run(story())
+
+
+def test_a_refusal_of_the_sender_rejects_no_invoice():
+    async def story() -> None:
+        known = False
+
+        async def fault(_: str, call: Call) -> None:
+            if call.tax_number == TAXPAYER and not known:
+                raise refused("TAXPAYER_UNKNOWN")
+
+        authority = authority_with(fault=fault)
+        world = world_of(authority, 3)
+        await world.start()
+        await world.clock.sleep(300)
+        held = set(world.shelf.states(TAXPAYER).values())
+        known = True
+        await world.until_finished(120)
+
+        assert held == {"PREPARED"}
+        assert set(world.shelf.states(TAXPAYER).values()) == {"ACCEPTED"}
+
+    virtual_time.run(story())
+
+
+def test_a_lost_answer_is_asked_about_before_it_is_sent_again():
+    async def story() -> None:
+        losses = [lost()]
+
+        async def fault(moment: str, _: Call) -> None:
+            if moment == "after" and losses:
+                raise losses.pop()
+
+        authority = authority_with(fault=fault)
+        world = world_of(authority, 1)
+
+        await world.start()
+        await world.until_finished()
+
+        assert [it.method for it in authority.calls] == ["submit", "get_submission", "get_results"]
+
+    virtual_time.run(story())
+
+
+def test_absent_is_not_final_the_same_id_goes_again():
+    async def story() -> None:
+        losses = [lost()]
+
+        async def fault(moment: str, _: Call) -> None:
+            if moment == "before" and losses:
+                raise losses.pop()
+
+        authority = authority_with(fault=fault)
+        world = world_of(authority, 1)
+
+        await world.start()
+        await world.until_finished()
+
+        methods = [it.method for it in authority.calls]
+        assert methods == ["submit", "get_submission", "submit", "get_results"]
+        assert len(world.shelf.used_ids) == 1
+
+    virtual_time.run(story())
+
+
+def test_after_a_throttle_nothing_goes_for_as_long_as_told_and_then_half_as_fast():
+    async def story() -> None:
+        refusals = [throttled(7.0)]
+
+        async def fault(moment: str, _: Call) -> None:
+            if moment == "before" and refusals:
+                raise refusals.pop()
+
+        authority = authority_with(fault=fault)
+        world = world_of(authority, 1)
+        await world.start()
+        await world.until(lambda: not refusals)
+        await world.clock.sleep(0.1)
+        status = await world.uploader.status(TAXPAYER)
+        took_s = await world.until_finished()
+
+        assert status.share == 0.5
+        assert status.last_error == "too fast"
+        assert status.next_call_at == pytest.approx(virtual_time.EPOCH_S + 7.0, abs=0.1)
+        assert 6.8 < took_s < 7.5
+
+    virtual_time.run(story())
+
+
+def test_results_are_asked_for_when_they_are_worth_asking_for():
+    async def story() -> None:
+        authority = authority_with(result_delay_s=20.0)
+        world = world_of(authority, 1)
+
+        await world.start()
+        took_s = await world.until_finished()
+
+        assert [it.method for it in authority.calls] == ["submit", "get_results"]
+        assert took_s == pytest.approx(20.0, abs=0.5)
+
+    virtual_time.run(story())
+
+
+def test_a_ledger_that_fails_now_and_then_loses_nothing():
+    async def story() -> None:
+        rng = Random(5)
+        authority = authority_with(result_delay_s=0.1)
+        world = world_of(authority, 500)
+
+        async def hook(_: str) -> None:
+            if rng.random() < 0.2:
+                raise LedgerUnavailable("disk full")
+
+        world.hook = hook
+        await world.start()
+        await world.until_finished(20_000)
+
+        assert set(authority.recorded.values()) == {1}
+        assert len(authority.recorded) == 500
+        assert set(world.shelf.states(TAXPAYER).values()) == {"ACCEPTED"}
+        assert authority.excesses == []
+
+    virtual_time.run(story())
+
+
+def test_a_bug_in_one_stream_is_logged_and_tried_again():
+    async def story() -> None:
+        bugs = [KeyError("ours")]
+
+        async def hook(point: str) -> None:
+            if point == "submitted before" and bugs:
+                raise bugs.pop()
+
+        world = world_of(authority_with(), 1)
+        world.hook = hook
+        with capture_logs() as logs:
+            await world.start()
+            await world.until_finished()
+
+        assert [line["event"] for line in logs if line["log_level"] == "error"] == ["upload.bug"]
+        assert set(world.authority.recorded.values()) == {1}
+
+    virtual_time.run(story())
+
+
+def test_the_backlog_is_found_again_within_seconds_of_the_authoritys_return():
+    async def story() -> None:
+        away = True
+
+        async def fault(_: str, __: Call) -> None:
+            if away:
+                raise lost()
+
+        shelf = Shelf()
+        taxpayers = [f"T{n:03d}" for n in range(200)]
+        authority = authority_with(fault=fault)
+        for tax_number in taxpayers:
+            shelf.register(tax_number, WINDOWS)
+            shelf.issue(tax_number, 5)
+        world = World(authority, shelf)
+        await world.start()
+        await world.clock.sleep(300)
+        away, calls_before, authority.in_flight_max = False, len(authority.calls), 0
+        back_s = await world.until(lambda: len(authority.recorded) > 0)
+        drained_s = await world.until_finished()
+
+        # Of five minutes of absence: on average nobody asked more than once in 10 s.
+        assert calls_before < 200 * 30
+        assert back_s < 5.0
+        assert drained_s < 10.0
+        # Called back over 2 s: no stampede.
+        assert authority.in_flight_max < 20
+        assert authority.excesses == []
+
+    virtual_time.run(story())
+
+
+def test_logs_name_taxpayer_submission_and_counts_and_no_content():
+    async def story() -> None:
+        authority = authority_with(refuse_item={"00000002"})
+        world = world_of(authority, 3)
+        with capture_logs() as logs:
+            await world.start()
+            await world.until_finished()
+
+        assert [line["event"] for line in logs] == [
+            "upload.submitted",
+            "upload.accepted",
+            "upload.rejected",
+        ]
+        assert [line["count"] for line in logs] == [3, 2, 1]
+        assert all(line["tax_number"] == TAXPAYER and line["submission_id"] for line in logs)
+        assert logs[2]["reasons"] == {"REFUSED": 1}
+        assert all("content" not in line for line in logs)
+
+    virtual_time.run(story())
+
+
+def test_a_wake_starts_the_upload_at_once_and_a_stop_ends_it():
+    async def story() -> None:
+        world = world_of(authority_with(), 0)
+        await world.start()
+        await world.clock.sleep(1)
+        world.shelf.issue(TAXPAYER, 1)
+        for _ in range(1000):
+            world.uploader.wake(TAXPAYER)
+        took_s = await world.until_finished()
+        await world.uploader.stop()
+        world.shelf.issue(TAXPAYER, 1)
+        world.uploader.wake(TAXPAYER)
+        await world.clock.sleep(60)
+
+        assert took_s < 0.1
+        assert len(world.authority.recorded) == 1
+        assert world.uploader._running == {}
+
+    virtual_time.run(story())
+
+
+def test_a_stop_lets_the_call_under_way_end_and_sends_no_other():
+    async def story() -> None:
+        async def slow(moment: str, _: Call) -> None:
+            if moment == "after":
+                await asyncio.sleep(3.0)
+
+        authority = authority_with(fault=slow)
+        world = world_of(authority, 1)
+        await world.start()
+        await world.until(lambda: authority.in_flight == 1)
+        world.shelf.issue(TAXPAYER, 50)
+        world.uploader.wake(TAXPAYER)
+        await world.uploader.stop()
+
+        assert authority.in_flight == 0
+        assert len(authority.calls) == 1
+        assert world.shelf.states(TAXPAYER)["00000001"] == "SUBMITTED"
+
+    virtual_time.run(story())
+
+
+def test_a_stop_does_not_wait_longer_than_its_grace():
+    async def story() -> None:
+        async def hang(_: str, __: Call) -> None:
+            await asyncio.sleep(1e6)
+
+        authority = authority_with(fault=hang)
+        world = world_of(authority, 1)
+        await world.start()
+        await world.until(lambda: authority.in_flight == 1)
+        began_at = world.clock.monotonic()
+        await world.uploader.stop(grace_s=2.0)
+
+        assert world.clock.monotonic() - began_at == pytest.approx(2.0, abs=0.1)
+        assert authority.in_flight == 0
+
+    virtual_time.run(story())
