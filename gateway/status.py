@@ -1,5 +1,7 @@
 """The one place where a named failure becomes a gRPC status, and a bug a fixed sentence."""
 
+from collections.abc import Sequence
+
 import structlog
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
@@ -38,6 +40,9 @@ CODE_OF: dict[type[InvoiceError], int] = {
     errors.AuthorityRefused: code_pb2.FAILED_PRECONDITION,
 }
 
+# A status travels in a trailer, of which a gRPC client takes 8 KiB by default; Base64 adds a third.
+_LISTED_BYTES_MAX = 4096
+
 BUG_MESSAGE = "internal error; retry with the same request id"
 
 
@@ -52,9 +57,13 @@ def code_of(error: InvoiceError) -> int:
 def to_status(error: InvoiceError) -> status_pb2.Status:
     """The rich status of ``error``: one ErrorInfo, and BadRequest or RetryInfo where it has them."""
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.facts)
+    found = violations_of(error)
+    listed = _listed(found)
+    if len(listed.field_violations) < len(found):
+        info.metadata["violation_count"] = str(len(found))
     packed = [_packed(info)]
-    if found := violations_of(error):
-        packed.append(_packed(error_details_pb2.BadRequest(field_violations=map(_wire, found))))
+    if found:
+        packed.append(_packed(listed))
     if error.retry_s is not None:
         packed.append(_packed(error_details_pb2.RetryInfo(retry_delay=_duration(error.retry_s))))
     return status_pb2.Status(code=code_of(error), message=error.message, details=packed)
@@ -100,6 +109,19 @@ def failed(error: Exception) -> invoice_service_pb2.Failure:
 def violations_of(error: InvoiceError) -> tuple[Violation, ...]:
     """The broken rules ``error`` carries; empty for most."""
     return error.violations if isinstance(error, InvalidInvoice | InvalidRequest) else ()
+
+
+def _listed(found: Sequence[Violation]) -> error_details_pb2.BadRequest:
+    """As many violations as a trailer holds, the first ones first."""
+    listed = error_details_pb2.BadRequest()
+    size = 0
+    for violation in found:
+        wire = _wire(violation)
+        size += wire.ByteSize()
+        if size > _LISTED_BYTES_MAX:
+            break
+        listed.field_violations.append(wire)
+    return listed
 
 
 def _wire(violation: Violation) -> error_details_pb2.BadRequest.FieldViolation:

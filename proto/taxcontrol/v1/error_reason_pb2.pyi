@@ -27,7 +27,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_INVOICE: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT. The invoice breaks rules. A `google.rpc.BadRequest` lists all of them,
     each with the field path, and with the rule's name in `reason`. Metadata: `rule` (the
-    first one). Effect: none.
+    first one); `violation_count` where a single call's status has no room for all (4 KiB of
+    them are listed; a batch item's `Failure` lists all). Effect: none.
     """
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT. A field around the invoice is malformed: a request id, a resource name,
@@ -123,7 +124,8 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_INVALID_INVOICE: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT. The invoice breaks rules. A `google.rpc.BadRequest` lists all of them,
 each with the field path, and with the rule's name in `reason`. Metadata: `rule` (the
-first one). Effect: none.
+first one); `violation_count` where a single call's status has no room for all (4 KiB of
+them are listed; a batch item's `Failure` lists all). Effect: none.
 """
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT. A field around the invoice is malformed: a request id, a resource name,
