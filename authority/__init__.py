@@ -1,0 +1,1 @@
+"""The tax authority: the port to it, its gRPC client, and a strict simulator of it."""

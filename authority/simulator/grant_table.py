@@ -1,0 +1,242 @@
+"""Grants of numbers in two phases, and the holding they are measured against."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import apsw
+
+from authority.simulator.allocation import (
+    Layout,
+    Range,
+    Series,
+    SeriesExhausted,
+    allocate,
+    count_granted,
+    layout,
+    running_part,
+)
+from authority.simulator.counter_table import count_up
+from authority.simulator.identifiers import region
+from authority.simulator.refusal import Refusal
+from authority.simulator.registry_table import require_taxpayer
+
+_BY_REQUEST: Final = """
+SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count, confirmed
+FROM stock_grant WHERE request_id = :request_id
+"""
+_BY_ID: Final = """
+SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count, confirmed
+FROM stock_grant WHERE grant_id = :grant_id
+"""
+_BY_NUMBER: Final = """
+SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count, confirmed
+FROM stock_grant
+WHERE code = :code AND prefix = :prefix AND width = :width AND first <= :running
+ORDER BY first DESC LIMIT 1
+"""
+_CONFIRM: Final = "UPDATE stock_grant SET confirmed = 1 WHERE grant_id = :grant_id"
+_ADD: Final = """
+INSERT INTO stock_grant
+    (grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count,
+     confirmed)
+VALUES (:grant_id, :request_id, :tax_number, :type, :wanted_count, :code, :prefix, :width, :first,
+        :count, 0)
+"""
+_SERIES: Final = "SELECT batch, next FROM series WHERE stem = :stem"
+_SAVE_SERIES: Final = """
+INSERT INTO series (stem, batch, next) VALUES (:stem, :batch, :next)
+ON CONFLICT (stem) DO UPDATE SET batch = excluded.batch, next = excluded.next
+"""
+_HELD: Final = """
+SELECT granted_count - used_count, holding_count_max FROM allowance
+WHERE tax_number = :tax_number AND type = :type
+"""
+_HOLD: Final = """
+UPDATE allowance SET granted_count = granted_count + :count
+WHERE tax_number = :tax_number AND type = :type
+"""
+_USE: Final = """
+UPDATE allowance SET used_count = used_count + 1 WHERE tax_number = :tax_number AND type = :type
+"""
+
+EXPORT: Final = """
+SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count, confirmed
+FROM stock_grant WHERE :tax_number IN ('', tax_number) ORDER BY grant_id
+"""
+
+# Numbers of fully digital invoices are held by year, province and channel.
+_DIGITAL_WIDTH: Final = 20
+_DIGITAL_PREFIX_LENGTH: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A grant on record; see ``authority.proto``."""
+
+    grant_id: str
+    request_id: str
+    tax_number: str
+    type: str
+    wanted_count: int
+    code: str
+    prefix: str
+    width: int
+    first: int
+    count: int
+    confirmed: bool
+
+
+def grant_of(row: tuple[str, str, str, str, int, str, str, int, int, int, int]) -> Grant:
+    """Read a row of :data:`EXPORT`."""
+    return Grant(
+        grant_id=row[0],
+        request_id=row[1],
+        tax_number=row[2],
+        type=row[3],
+        wanted_count=row[4],
+        code=row[5],
+        prefix=row[6],
+        width=row[7],
+        first=row[8],
+        count=row[9],
+        confirmed=bool(row[10]),
+    )
+
+
+def grant_stock(
+    connection: apsw.Connection,
+    *,
+    request_id: str,
+    tax_number: str,
+    type_: str,
+    wanted_count: int,
+    year: int,
+) -> Grant:
+    """Grant numbers, or answer the grant of the request. Refused: as the RPC says."""
+    require_taxpayer(connection, tax_number)
+    present = find_by_request(connection, request_id)
+    if present is not None:
+        if (present.tax_number, present.type, present.wanted_count) != (
+            tax_number,
+            type_,
+            wanted_count,
+        ):
+            raise Refusal("REQUEST_ID_REUSED", f"{request_id!r} asked for something else")
+        return present
+    count = count_granted(type_, wanted_count)
+    _hold(connection, tax_number, type_, count)
+    cut = _cut(connection, layout(type_, region=region(tax_number), year=year), count)
+    return _add(
+        connection,
+        cut,
+        request_id=request_id,
+        tax_number=tax_number,
+        type_=type_,
+        wanted_count=wanted_count,
+    )
+
+
+def find_by_request(connection: apsw.Connection, request_id: str) -> Grant | None:
+    """Return the grant a request asked for, None when there is none."""
+    row = connection.execute(_BY_REQUEST, {"request_id": request_id}).fetchone()
+    return None if row is None else grant_of(row)
+
+
+def confirm(connection: apsw.Connection, grant_id: str) -> Grant:
+    """Confirm a grant. Refused: GRANT_UNKNOWN."""
+    connection.execute(_CONFIRM, {"grant_id": grant_id})
+    row = connection.execute(_BY_ID, {"grant_id": grant_id}).fetchone()
+    if row is None:
+        raise Refusal("GRANT_UNKNOWN", f"no grant {grant_id!r}")
+    return grant_of(row)
+
+
+def find_holder(connection: apsw.Connection, *, code: str, number: str) -> Grant | None:
+    """Return the confirmed grant that holds a number, None when none does."""
+    digital = len(number) == _DIGITAL_WIDTH
+    prefix = number[:_DIGITAL_PREFIX_LENGTH] if digital else ""
+    running = running_part(number, prefix=prefix, width=len(number))
+    if running is None:
+        return None
+    row = connection.execute(
+        _BY_NUMBER, {"code": code, "prefix": prefix, "width": len(number), "running": running}
+    ).fetchone()
+    if row is None:
+        return None
+    grant = grant_of(row)
+    held = grant.confirmed and running < grant.first + grant.count
+    return grant if held else None
+
+
+def use(connection: apsw.Connection, *, tax_number: str, type_: str) -> None:
+    """Count one held number as used up."""
+    connection.execute(_USE, {"tax_number": tax_number, "type": type_})
+
+
+def _hold(connection: apsw.Connection, tax_number: str, type_: str, count: int) -> None:
+    """Count numbers as held. Refused: TYPE_NOT_GRANTED, HOLDING_EXCEEDED."""
+    whose = {"tax_number": tax_number, "type": type_}
+    row = connection.execute(_HELD, whose).fetchone()
+    if row is None:
+        raise Refusal("TYPE_NOT_GRANTED", f"the taxpayer may not issue {type_!r}")
+    held_count, held_count_max = row
+    if held_count + count > held_count_max:
+        raise Refusal(
+            "HOLDING_EXCEEDED",
+            f"{count} wanted + {held_count} held > {held_count_max}",
+            held_count=str(held_count),
+            holding_count_max=str(held_count_max),
+        )
+    connection.execute(_HOLD, whose | {"count": count})
+
+
+def _cut(connection: apsw.Connection, form: Layout, count: int) -> Range:
+    """Cut a range off its series. Refused: NO_STOCK."""
+    row = connection.execute(_SERIES, {"stem": form.stem}).fetchone()
+    series = Series() if row is None else Series(batch=row[0], next=row[1])
+    try:
+        cut, left = allocate(form, series, count)
+    except SeriesExhausted as error:
+        raise Refusal("NO_STOCK", "no numbers are left to grant") from error
+    connection.execute(_SAVE_SERIES, {"stem": form.stem, "batch": left.batch, "next": left.next})
+    return cut
+
+
+def _add(
+    connection: apsw.Connection,
+    cut: Range,
+    *,
+    request_id: str,
+    tax_number: str,
+    type_: str,
+    wanted_count: int,
+) -> Grant:
+    grant = Grant(
+        grant_id=f"G{count_up(connection, 'grant'):012d}",
+        request_id=request_id,
+        tax_number=tax_number,
+        type=type_,
+        wanted_count=wanted_count,
+        code=cut.code,
+        prefix=cut.prefix,
+        width=cut.width,
+        first=cut.first,
+        count=cut.count,
+        confirmed=False,
+    )
+    connection.execute(
+        _ADD,
+        {
+            "grant_id": grant.grant_id,
+            "request_id": request_id,
+            "tax_number": tax_number,
+            "type": type_,
+            "wanted_count": wanted_count,
+            "code": cut.code,
+            "prefix": cut.prefix,
+            "width": cut.width,
+            "first": cut.first,
+            "count": cut.count,
+        },
+    )
+    return grant

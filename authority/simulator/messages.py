@@ -1,0 +1,212 @@
+"""The simulator's records to wire messages and back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from authority.simulator.faults import FaultPlan
+from authority.simulator.grant_table import Grant
+from authority.simulator.intake import COUNT_MAX, Item, Submission
+from authority.simulator.policy import OfflineLimits, Policy, Window
+from authority.simulator.registry_table import Allowance, Registration, Seller
+from authority.simulator.submission_table import JudgedItem
+from authority.simulator.verdicts import Event, Outcome
+from taxcontrol.authority.v1 import authority_pb2, authority_service_pb2, simulator_service_pb2
+
+_EVENT_WIRE = {
+    Event.ISSUE: authority_pb2.UploadItem.EVENT_ISSUE,
+    Event.VOID: authority_pb2.UploadItem.EVENT_VOID,
+    Event.BLANK_VOID: authority_pb2.UploadItem.EVENT_BLANK_VOID,
+}
+_EVENT = {wire: event for event, wire in _EVENT_WIRE.items()}
+_VERDICT_WIRE = {
+    Outcome.ACCEPTED: authority_pb2.ItemResult.VERDICT_ACCEPTED,
+    Outcome.REJECTED: authority_pb2.ItemResult.VERDICT_REJECTED,
+    Outcome.SIGNATURE_REJECTED: authority_pb2.ItemResult.VERDICT_SIGNATURE_REJECTED,
+}
+
+
+def seller(wire: authority_pb2.Seller) -> Seller:
+    """Read a seller."""
+    return Seller(
+        tax_number=wire.tax_number,
+        name=wire.name,
+        address_phone=wire.address_phone,
+        bank_account=wire.bank_account,
+    )
+
+
+def allowance(wire: authority_pb2.TypeGrant) -> Allowance:
+    """Read what is applied for."""
+    return Allowance(
+        type=wire.type,
+        rates_ppm=tuple(wire.rates_ppm),
+        invoice_limit_fen=wire.invoice_limit_fen,
+        holding_count_max=wire.holding_count_max,
+    )
+
+
+def registration(
+    record: Registration, windows: Sequence[Window]
+) -> authority_service_pb2.RegisterTaxpayerResponse:
+    """Write a registration."""
+    who = record.seller
+    return authority_service_pb2.RegisterTaxpayerResponse(
+        seller=authority_pb2.Seller(
+            tax_number=who.tax_number,
+            name=who.name,
+            address_phone=who.address_phone,
+            bank_account=who.bank_account,
+        ),
+        grants=[
+            authority_pb2.TypeGrant(
+                type=each.type,
+                rates_ppm=each.rates_ppm,
+                invoice_limit_fen=each.invoice_limit_fen,
+                holding_count_max=each.holding_count_max,
+            )
+            for each in record.allowances
+        ],
+        offline_limits=authority_pb2.OfflineLimits(
+            age_hours_max=record.offline_limits.age_hours_max,
+            amount_fen_max=record.offline_limits.amount_fen_max,
+            count_max=record.offline_limits.count_max,
+            lock_day=record.offline_limits.lock_day,
+        ),
+        windows=[
+            authority_pb2.RateWindow(
+                period_ms=window.period_ms, call_count_max=window.call_count_max
+            )
+            for window in windows
+        ],
+        batch_count_max=COUNT_MAX,
+    )
+
+
+def grant(record: Grant) -> authority_pb2.Grant:
+    """Write a grant."""
+    state = (
+        authority_pb2.Grant.STATE_CONFIRMED
+        if record.confirmed
+        else authority_pb2.Grant.STATE_GRANTED
+    )
+    return authority_pb2.Grant(
+        grant_id=record.grant_id,
+        request_id=record.request_id,
+        tax_number=record.tax_number,
+        type=record.type,
+        code=record.code,
+        prefix=record.prefix,
+        width=record.width,
+        first=record.first,
+        count=record.count,
+        state=state,
+    )
+
+
+def submission(wire: authority_service_pb2.SubmitInvoicesRequest) -> Submission:
+    """Read a submission."""
+    return Submission(
+        submission_id=wire.submission_id,
+        tax_number=wire.tax_number,
+        items=[
+            Item(
+                event=_EVENT.get(item.event),
+                code=item.code,
+                number=item.number,
+                content=item.content,
+                signature=item.signature,
+                key_id=item.key_id,
+            )
+            for item in wire.items
+        ],
+        certificates={each.key_id: each.certificate for each in wire.certificates},
+    )
+
+
+def submission_result(
+    acceptance_serial: str, judged: Sequence[JudgedItem]
+) -> authority_pb2.SubmissionResult:
+    """Write the verdicts of a submission; none yet when ``judged`` is empty."""
+    return authority_pb2.SubmissionResult(
+        acceptance_serial=acceptance_serial,
+        done=bool(judged),
+        results=[
+            authority_pb2.ItemResult(
+                code=item.code,
+                number=item.number,
+                event=_EVENT_WIRE[item.event],
+                verdict=_VERDICT_WIRE[item.outcome],
+                reason=item.reason,
+            )
+            for item in judged
+        ],
+    )
+
+
+def fault_plan(wire: simulator_service_pb2.FaultPlan) -> FaultPlan:
+    """Read a fault plan; ValueError when a share is out of range."""
+    return FaultPlan(
+        seed=wire.seed,
+        delay_ppm=wire.delay_ppm,
+        delay_ms=wire.delay_ms,
+        throttle_ppm=wire.throttle_ppm,
+        throttle_retry_ms=wire.throttle_retry_ms,
+        server_error_ppm=wire.server_error_ppm,
+        lost_answer_ppm=wire.lost_answer_ppm,
+        refuse_item_ppm=wire.refuse_item_ppm,
+        refuse_signature_ppm=wire.refuse_signature_ppm,
+        unreachable=wire.unreachable,
+        poison=frozenset(wire.poison),
+    )
+
+
+def policy(wire: simulator_service_pb2.SetPolicyRequest, present: Policy) -> Policy:
+    """Read a policy, what is absent taken from ``present``; ValueError when out of range."""
+    limits = present.offline_limits
+    if wire.HasField("offline_limits"):
+        given = wire.offline_limits
+        limits = OfflineLimits(
+            age_hours_max=given.age_hours_max if given.HasField("age_hours_max") else None,
+            amount_fen_max=given.amount_fen_max if given.HasField("amount_fen_max") else None,
+            count_max=given.count_max if given.HasField("count_max") else None,
+            lock_day=given.lock_day if given.HasField("lock_day") else None,
+        )
+    return Policy(
+        windows=tuple(
+            Window(period_ms=each.period_ms, call_count_max=each.call_count_max)
+            for each in wire.windows
+        ),
+        offline_limits=limits,
+        holding_count_max=wire.holding_count_max or present.holding_count_max,
+        result_delay_ms=wire.result_delay_ms,
+    )
+
+
+def recorded_event(row: tuple[Any, ...]) -> authority_pb2.RecordedEvent:
+    """Write a row of ``submission_table.EXPORT``."""
+    tax_number, event, code, number, outcome, reason, content, signature, submission_id = row
+    return authority_pb2.RecordedEvent(
+        tax_number=tax_number,
+        result=authority_pb2.ItemResult(
+            code=code,
+            number=number,
+            event=_EVENT_WIRE[Event(event)],
+            verdict=_VERDICT_WIRE[Outcome(outcome)],
+            reason=reason,
+        ),
+        content_digest=content,
+        signature_digest=signature,
+        submission_id=submission_id,
+    )
+
+
+def counted_call(row: tuple[Any, ...]) -> authority_pb2.CountedCall:
+    """Write a row of ``call_table.EXPORT``."""
+    tax_number, method, arrival_ns, throttled = row
+    arrival = Timestamp()
+    arrival.FromNanoseconds(arrival_ns)
+    return authority_pb2.CountedCall(
+        tax_number=tax_number, method=method, arrival_time=arrival, throttled=bool(throttled)
+    )

@@ -1,0 +1,135 @@
+"""The simulator's tables, as numbered migrations.
+
+Rows are only ever added to ``call``, ``submission`` and ``item``: they are the record. Texts are
+never null. Instants are ns since 1970.
+"""
+
+from typing import Final
+
+import apsw
+
+_FIRST: Final = """
+CREATE TABLE policy (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    document TEXT NOT NULL,            -- JSON of policy.Policy
+    windows_since_ns INTEGER NOT NULL  -- calls before do not count
+);
+CREATE TABLE counter (name TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE taxpayer (
+    tax_number TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    address_phone TEXT NOT NULL,
+    bank_account TEXT NOT NULL,
+    offline_limits TEXT NOT NULL       -- JSON of policy.OfflineLimits
+) WITHOUT ROWID;
+CREATE TABLE allowance (
+    tax_number TEXT NOT NULL REFERENCES taxpayer,
+    type TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    rates_ppm TEXT NOT NULL,           -- JSON array
+    invoice_limit_fen INTEGER NOT NULL,
+    holding_count_max INTEGER NOT NULL,
+    granted_count INTEGER NOT NULL DEFAULT 0,
+    used_count INTEGER NOT NULL DEFAULT 0,  -- accepted issues and blank voids
+    PRIMARY KEY (tax_number, type),
+    CHECK (0 <= used_count AND used_count <= granted_count)
+) WITHOUT ROWID;
+
+CREATE TABLE device (
+    machine_number TEXT PRIMARY KEY,
+    request_id TEXT NOT NULL UNIQUE,
+    tax_number TEXT NOT NULL REFERENCES taxpayer,
+    kind TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE certificate (
+    key_digest BLOB PRIMARY KEY,       -- SHA-256 of the SubjectPublicKeyInfo
+    machine_number TEXT NOT NULL REFERENCES device,
+    certificate BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE series (stem TEXT PRIMARY KEY, batch INTEGER NOT NULL, next INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE stock_grant (
+    grant_id TEXT PRIMARY KEY,
+    request_id TEXT NOT NULL UNIQUE,
+    tax_number TEXT NOT NULL,
+    type TEXT NOT NULL,
+    wanted_count INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    width INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL CHECK (count > 0),
+    confirmed INTEGER NOT NULL DEFAULT 0,
+    FOREIGN KEY (tax_number, type) REFERENCES allowance
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX stock_grant_by_number ON stock_grant (code, prefix, width, first);
+
+CREATE TABLE submission (
+    acceptance_serial TEXT PRIMARY KEY,
+    tax_number TEXT NOT NULL REFERENCES taxpayer,
+    submission_id TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    done_ns INTEGER NOT NULL,
+    UNIQUE (tax_number, submission_id)
+) WITHOUT ROWID;
+CREATE TABLE item (
+    acceptance_serial TEXT NOT NULL REFERENCES submission,
+    ordinal INTEGER NOT NULL,
+    tax_number TEXT NOT NULL,
+    event TEXT NOT NULL,
+    code TEXT NOT NULL,
+    number TEXT NOT NULL,
+    content_digest BLOB NOT NULL,
+    signature_digest BLOB NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    repeated INTEGER NOT NULL,         -- accepted before: no further effect
+    PRIMARY KEY (acceptance_serial, ordinal)
+) WITHOUT ROWID;
+CREATE INDEX item_by_number ON item (tax_number, code, number, event, acceptance_serial, ordinal);
+-- The last judge of "once": one content per number and event.
+CREATE TABLE number_use (
+    code TEXT NOT NULL,
+    number TEXT NOT NULL,
+    event TEXT NOT NULL,
+    tax_number TEXT NOT NULL,
+    content_digest BLOB NOT NULL,
+    red INTEGER NOT NULL,
+    accepted INTEGER NOT NULL,
+    PRIMARY KEY (code, number, event)
+) WITHOUT ROWID;
+
+CREATE TABLE call (
+    call_id INTEGER PRIMARY KEY,
+    tax_number TEXT NOT NULL,
+    method TEXT NOT NULL,
+    arrival_ns INTEGER NOT NULL,
+    admitted_ordinal INTEGER           -- the taxpayer's n-th admitted call; null when throttled
+);
+CREATE UNIQUE INDEX call_admitted ON call (tax_number, admitted_ordinal)
+    WHERE admitted_ordinal IS NOT NULL;
+"""
+
+MIGRATIONS: Final = (_FIRST,)
+
+
+class SchemaNewer(Exception):
+    """The store was written by a newer simulator."""
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Bring the schema up to date, one transaction a migration.
+
+    Raises:
+        SchemaNewer: It is newer than this program.
+    """
+    version = int(connection.execute("PRAGMA user_version").get)
+    if version > len(MIGRATIONS):
+        raise SchemaNewer(f"schema {version}, this program knows {len(MIGRATIONS)}")
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(statements)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")

@@ -1,0 +1,261 @@
+"""Submissions, their verdicts, and what each number has been used for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import apsw
+
+from authority.simulator import grant_table
+from authority.simulator.counter_table import count_up
+from authority.simulator.grant_table import Grant
+from authority.simulator.refusal import Refusal
+from authority.simulator.verdicts import Claim, Event, Known, Outcome, Verdict, Whim, judge
+
+_BY_ID: Final = """
+SELECT acceptance_serial, digest, done_ns FROM submission
+WHERE tax_number = :tax_number AND submission_id = :submission_id
+"""
+_BY_SERIAL: Final = """
+SELECT done_ns FROM submission
+WHERE acceptance_serial = :acceptance_serial AND tax_number = :tax_number
+"""
+_ADD: Final = """
+INSERT INTO submission (acceptance_serial, tax_number, submission_id, digest, done_ns)
+VALUES (:acceptance_serial, :tax_number, :submission_id, :digest, :done_ns)
+"""
+_ITEMS: Final = """
+SELECT event, code, number, outcome, reason FROM item
+WHERE acceptance_serial = :acceptance_serial ORDER BY ordinal
+"""
+_ADD_ITEM: Final = """
+INSERT INTO item (acceptance_serial, ordinal, tax_number, event, code, number, content_digest,
+                  signature_digest, outcome, reason, repeated)
+VALUES (:acceptance_serial, :ordinal, :tax_number, :event, :code, :number, :content_digest,
+        :signature_digest, :outcome, :reason, :repeated)
+"""
+_USE: Final = """
+SELECT content_digest, accepted, red, tax_number FROM number_use
+WHERE code = :code AND number = :number AND event = :event
+"""
+_SAVE_USE: Final = """
+INSERT INTO number_use (code, number, event, tax_number, content_digest, red, accepted)
+VALUES (:code, :number, :event, :tax_number, :content_digest, :red, :accepted)
+ON CONFLICT (code, number, event) DO UPDATE SET accepted = excluded.accepted
+"""
+_HAD: Final = """
+SELECT 1 FROM item WHERE tax_number = :tax_number AND code = :code AND number = :number
+AND event = 'ISSUE' LIMIT 1
+"""
+
+EXPORT: Final = """
+SELECT item.tax_number, event, code, number, outcome, reason, content_digest, signature_digest,
+       submission_id
+FROM item JOIN submission USING (acceptance_serial)
+WHERE :tax_number IN ('', item.tax_number) AND NOT repeated
+ORDER BY item.tax_number, code, number, event, item.acceptance_serial, ordinal
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A submission on record. Its results are there from ``done_ns`` on."""
+
+    acceptance_serial: str
+    digest: bytes
+    done_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedItem:
+    """One item of a submission with its verdict."""
+
+    event: Event
+    code: str
+    number: str
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What a number is used for in one event."""
+
+    content_digest: bytes
+    accepted: bool
+    red: bool
+    tax_number: str
+
+
+def find(connection: apsw.Connection, *, tax_number: str, submission_id: str) -> Taken | None:
+    """Return a submission, None when there is none."""
+    row = connection.execute(
+        _BY_ID, {"tax_number": tax_number, "submission_id": submission_id}
+    ).fetchone()
+    if row is None:
+        return None
+    return Taken(acceptance_serial=row[0], digest=row[1], done_ns=row[2])
+
+
+def find_same(
+    connection: apsw.Connection, *, tax_number: str, submission_id: str, digest: bytes
+) -> Taken | None:
+    """Return the submission that came before with the same items, None when none came.
+
+    Refused: SUBMISSION_ID_REUSED when it came with others.
+    """
+    taken = find(connection, tax_number=tax_number, submission_id=submission_id)
+    if taken is not None and taken.digest != digest:
+        raise Refusal("SUBMISSION_ID_REUSED", f"{submission_id!r} came with other items")
+    return taken
+
+
+def take(
+    connection: apsw.Connection,
+    *,
+    tax_number: str,
+    submission_id: str,
+    digest: bytes,
+    claims: Sequence[Claim],
+    whims: Sequence[Whim],
+    done_ns: int,
+) -> Taken:
+    """Take a new submission and judge its items in the order they came."""
+    serial = f"SL{count_up(connection, 'serial'):016d}"
+    connection.execute(
+        _ADD,
+        {
+            "acceptance_serial": serial,
+            "tax_number": tax_number,
+            "submission_id": submission_id,
+            "digest": digest,
+            "done_ns": done_ns,
+        },
+    )
+    for ordinal, (claim, whim) in enumerate(zip(claims, whims, strict=True)):
+        verdict = _settle(connection, tax_number, claim, whim)
+        _add_item(connection, claim, verdict, serial=serial, ordinal=ordinal, tax_number=tax_number)
+    return Taken(acceptance_serial=serial, digest=digest, done_ns=done_ns)
+
+
+def results(
+    connection: apsw.Connection, *, tax_number: str, acceptance_serial: str, now_ns: int
+) -> tuple[JudgedItem, ...] | None:
+    """Return the verdicts of a submission, empty while it is being checked, None when unknown."""
+    key = {"acceptance_serial": acceptance_serial, "tax_number": tax_number}
+    row = connection.execute(_BY_SERIAL, key).fetchone()
+    if row is None:
+        return None
+    if now_ns < row[0]:
+        return ()
+    return tuple(
+        JudgedItem(
+            event=Event(event), code=code, number=number, outcome=Outcome(outcome), reason=reason
+        )
+        for event, code, number, outcome, reason in connection.execute(
+            _ITEMS, {"acceptance_serial": acceptance_serial}
+        )
+    )
+
+
+def _settle(connection: apsw.Connection, tax_number: str, claim: Claim, whim: Whim) -> Verdict:
+    """Judge one item and store what follows from the verdict."""
+    holder = grant_table.find_holder(connection, code=claim.code, number=claim.number)
+    if holder is not None and holder.tax_number != tax_number:
+        holder = None
+    verdict = judge(claim, _known(connection, tax_number, claim, holder), whim)
+    if verdict.binds:
+        _save_use(connection, tax_number, claim, accepted=verdict.outcome is Outcome.ACCEPTED)
+    first_time = verdict.outcome is Outcome.ACCEPTED and not verdict.repeated
+    if first_time and holder is not None and claim.event is not Event.VOID:
+        grant_table.use(connection, tax_number=tax_number, type_=holder.type)
+    return verdict
+
+
+def _known(
+    connection: apsw.Connection, tax_number: str, claim: Claim, holder: Grant | None
+) -> Known:
+    present = _use(connection, claim.code, claim.number, claim.event)
+    return Known(
+        granted_type=None if holder is None else holder.type,
+        bound_digest=None if present is None else present.content_digest,
+        accepted=present is not None and present.accepted,
+        used_otherwise=_used_otherwise(connection, claim),
+        original_had=_original_had(connection, tax_number, claim),
+    )
+
+
+def _used_otherwise(connection: apsw.Connection, claim: Claim) -> bool:
+    """Say whether an issue meets a blank-voided number, or a blank void an issued one."""
+    match claim.event:
+        case Event.ISSUE:
+            other = _use(connection, claim.code, claim.number, Event.BLANK_VOID)
+        case Event.BLANK_VOID:
+            other = _use(connection, claim.code, claim.number, Event.ISSUE)
+        case Event.VOID:
+            return False
+    return other is not None
+
+
+def _original_had(connection: apsw.Connection, tax_number: str, claim: Claim) -> bool:
+    if claim.event is Event.VOID:
+        # Whatever became of it: an invoice whose signature was rejected must be voidable.
+        key = {"tax_number": tax_number, "code": claim.code, "number": claim.number}
+        return connection.execute(_HAD, key).fetchone() is not None
+    original = claim.content.original
+    if claim.event is not Event.ISSUE or not claim.content.red or original is None:
+        return True
+    blue = _use(connection, original.code, original.number, Event.ISSUE)
+    if blue is None or not blue.accepted or blue.red or blue.tax_number != tax_number:
+        return False
+    void = _use(connection, original.code, original.number, Event.VOID)
+    return void is None or not void.accepted
+
+
+def _use(connection: apsw.Connection, code: str, number: str, event: Event) -> _Use | None:
+    row = connection.execute(_USE, {"code": code, "number": number, "event": event}).fetchone()
+    return None if row is None else _Use(row[0], bool(row[1]), bool(row[2]), row[3])
+
+
+def _save_use(
+    connection: apsw.Connection, tax_number: str, claim: Claim, *, accepted: bool
+) -> None:
+    connection.execute(
+        _SAVE_USE,
+        {
+            "code": claim.code,
+            "number": claim.number,
+            "event": claim.event,
+            "tax_number": tax_number,
+            "content_digest": claim.content_digest,
+            "red": claim.content.red,
+            "accepted": accepted,
+        },
+    )
+
+
+def _add_item(
+    connection: apsw.Connection,
+    claim: Claim,
+    verdict: Verdict,
+    *,
+    serial: str,
+    ordinal: int,
+    tax_number: str,
+) -> None:
+    connection.execute(
+        _ADD_ITEM,
+        {
+            "acceptance_serial": serial,
+            "ordinal": ordinal,
+            "tax_number": tax_number,
+            "event": claim.event,
+            "code": claim.code,
+            "number": claim.number,
+            "content_digest": claim.content_digest,
+            "signature_digest": claim.signature_digest,
+            "outcome": verdict.outcome,
+            "reason": verdict.reason,
+            "repeated": verdict.repeated,
+        },
+    )
