@@ -1,0 +1,47 @@
+# What can be done here. `make help` lists it.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+CYCLES ?= 300
+
+.PHONY: help setup demo serve test crash bench bench-hsm lint format gen clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing: softhsm2 and a virtual environment in .venv
+	@scripts/setup.sh
+
+demo: setup ## Run the main job end to end on real components and check the books
+	@$(PYTHON) -m sandbox demo
+
+serve: setup ## Run gateway and simulator in the foreground with the sample taxpayers ready
+	@$(PYTHON) -m sandbox serve
+
+test: setup ## Run all tests
+	@$(PYTHON) -m pytest -q
+
+crash: setup ## Kill a gateway under load CYCLES times (300) and audit it after each
+	@$(PYTHON) -m tests.faults.campaign --cycles $(CYCLES)
+
+bench: setup ## Measure invoices/s and CPU per invoice beside an empty RPC
+	@$(PYTHON) -m loadtests.bench
+
+bench-hsm: setup ## Measure signing lanes: threads against processes
+	@$(PYTHON) -m loadtests.hsm_lanes
+
+lint: setup ## Check style, types, room rules and the contract
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy .
+	@.venv/bin/lint-imports
+	@.venv/bin/buf lint
+
+format: setup ## Format the code
+	@.venv/bin/ruff check --fix --quiet . || true
+	@.venv/bin/ruff format .
+
+gen: setup ## Write the code of the contract beside the .proto files
+	@proto/generate.sh
+
+clean: ## Remove what was made here: .venv, var, caches
+	@rm -rf .venv var *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
