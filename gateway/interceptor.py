@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from gateway import status
-from invoice.errors import InvoiceError, ShuttingDown
+from invoice.errors import InvalidRequest, InvoiceError, ShuttingDown
 
 log = structlog.get_logger()
 
@@ -26,6 +27,10 @@ else:  # the class is generic in its types only
 
 # Services that must answer whatever happens to the rest.
 _ALWAYS = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+
+
+class _Unreadable:
+    """Stands for a request whose bytes are no message of its type."""
 
 
 class Interceptor(grpc.aio.ServerInterceptor):
@@ -58,7 +63,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
                 self._unary(method, handler.unary_unary),
-                request_deserializer=handler.request_deserializer,
+                request_deserializer=_reader(handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
         if handler.unary_stream:
@@ -66,7 +71,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 self._stream(
                     method, cast("Callable[..., AsyncIterator[Any]]", handler.unary_stream)
                 ),
-                request_deserializer=handler.request_deserializer,
+                request_deserializer=_reader(handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
         raise TypeError(f"{method}: no wrapper for this shape of call")
@@ -75,7 +80,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             began = time.perf_counter()
             try:
-                self._admit()
+                self._admit(request)
                 response = await behaviour(request, context)
             except grpc.aio.AbortError:
                 raise
@@ -97,7 +102,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         ) -> AsyncIterator[Any]:
             began = time.perf_counter()
             try:
-                self._admit()
+                self._admit(request)
                 async for response in behaviour(request, context):
                     yield response
             except grpc.aio.AbortError:
@@ -111,9 +116,24 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
         return answer
 
-    def _admit(self) -> None:
+    def _admit(self, request: Any) -> None:
+        if isinstance(request, _Unreadable):
+            raise InvalidRequest("request", "FIELD_FORMAT", "no message of this method's type")
         if self._draining:
             raise ShuttingDown("the gateway is shutting down", retry_s=1.0)
+
+
+def _reader(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Read a request. grpc.aio would answer the caller with the text of what is raised here."""
+    assert deserializer is not None
+
+    def read(body: bytes) -> Any:
+        try:
+            return deserializer(body)
+        except DecodeError:
+            return _Unreadable()
+
+    return read
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], failed: status_pb2.Status) -> None:

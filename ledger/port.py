@@ -84,7 +84,8 @@ class Ledger(Protocol):
 
     async def orphans(self, *, worker: str, now: float, count_max: int) -> list[Entry]:
         """RESERVED entries nobody finishes: those of ``worker`` itself, and those of workers
-        whose heartbeat is missing or 3 s old. Oldest first."""
+        whose heartbeat is missing or 3 s old. Oldest first.
+        """
 
     async def find_request(self, tenant: str, request_id: str) -> Entry | None:
         """The entry an issue request was bound to; None when no number was taken under that id."""
@@ -133,7 +134,8 @@ class Ledger(Protocol):
 
     async def store_grant(self, grant: GrantRecord) -> GrantRecord:
         """Store what the authority granted (GRANTED); again is the same. Raises
-        ``ledger.errors.GrantOverlaps`` when its numbers overlap another grant's."""
+        ``ledger.errors.GrantOverlaps`` when its numbers overlap another grant's.
+        """
 
     async def confirm_grant(self, tenant: str, request_id: str, now: float) -> GrantRecord:
         """CONFIRMED: its numbers lie in the taxpayer's pool from now on; again is the same."""
@@ -204,14 +206,16 @@ class Ledger(Protocol):
     ) -> None:
         """The authority definitely refused the whole: its events are pending again, due at
         ``not_before``, and go in batches of at most ``batch_count_max`` from now on. The
-        submission is over and its id never used again."""
+        submission is over and its id never used again.
+        """
 
     async def record_verdicts(
         self, submission_id: str, verdicts: Sequence[EventVerdict], *, now: float
     ) -> None:
         """Store the final word on every event: the invoice's upload state, a change of its
         meter, and the meter's counters down by 1 and |net| each. Accepted events leave the
-        outbox; refused ones stay in it for an operator. Idempotent."""
+        outbox; refused ones stay in it for an operator. Idempotent.
+        """
 
     async def add_permit(self, tax_number: str, *, sent_at: float) -> Permit:
         """Store a permit before its call is sent."""
@@ -234,4 +238,5 @@ class Ledger(Protocol):
 
     def check_books(self) -> Iterator[BooksProgress]:
         """Check every invariant on an own read connection and one snapshot; blocking, so run
-        it off the loop. Closing the iterator ends it."""
+        it off the loop. Closing the iterator ends it.
+        """

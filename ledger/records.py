@@ -101,7 +101,8 @@ class Act:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
     """One draft that wants a number. ``tail`` is ``invoice.content.tail`` of it and
-    ``fingerprint`` the SHA-256 of the tail; rules were checked at ``taxpayer_version``."""
+    ``fingerprint`` the SHA-256 of the tail; rules were checked at ``taxpayer_version``.
+    """
 
     tenant: str
     request_id: str
@@ -382,5 +383,3 @@ class BooksProgress:
     signature_count: int = 0
     done: bool = False
     balanced: bool = False
-
-

@@ -103,15 +103,16 @@ class Pacer:
             shortest = quota.shortest(windows)
             self._guard = None if shortest is None else self._make_guard(shortest)
 
-    def next_call_at(self) -> float:
-        """When the next call may go, on the monotonic clock; infinite until an answer comes."""
-        now = self._clock.monotonic()
+    def next_call_at(self, now: float) -> float:
+        """When the next call may go: ``now``, later, or infinite until an answer comes.
+
+        ``now`` is the caller's reading of the monotonic clock: it compares with its own.
+        """
         free_at = quota.next_call_at(self._windows, self._calls(), share=self._share, now=now)
         return max(free_at, self._paused_until)
 
-    def linger_s(self) -> float:
+    def linger_s(self, now: float) -> float:
         """How far apart calls had better go; 0 while there are plenty."""
-        now = self._clock.monotonic()
         return quota.linger_s(self._windows, self._calls(), share=self._share, now=now)
 
     def uses(self) -> tuple[WindowUse, ...]:
@@ -182,9 +183,11 @@ class Pacer:
             self._share_changed_at = now
 
     async def _wait_for_room(self) -> None:
-        while (wait_s := self.next_call_at() - self._clock.monotonic()) > 0:
+        now = self._clock.monotonic()
+        while (wait_s := self.next_call_at(now) - now) > 0:
             self._answer_came.clear()
             await first_of(self._answer_came, wait_s, self._clock)
+            now = self._clock.monotonic()
 
     async def _stored_answers(self, windows: Sequence[Window]) -> list[float]:
         now, monotonic = self._clock.now(), self._clock.monotonic()

@@ -110,7 +110,7 @@ class Stream:
         if not self._pacer.opened:
             await self.open()
         now = self._clock.monotonic()
-        next_call_at = max(self._pacer.next_call_at(), self._link.silent_until)
+        next_call_at = max(self._pacer.next_call_at(now), self._link.silent_until)
         return UploadStatus(
             windows=self._pacer.uses(),
             share=self._pacer.share,
@@ -190,9 +190,9 @@ class Stream:
     def _next_work(self, now: float) -> tuple[Work | None, float]:
         if len(self._calls) >= IN_FLIGHT_COUNT_MAX:
             return None, math.inf
-        linger_s = self._pacer.linger_s()
+        linger_s = self._pacer.linger_s(now)
         work, at = self._agenda.next_work(now, linger_s=linger_s, away=self._link.away)
-        return work, max(at, self._link.silent_until, self._pacer.next_call_at())
+        return work, max(at, self._link.silent_until, self._pacer.next_call_at(now))
 
     async def _claim(self) -> None:
         # Cleared before the ledger is asked: a wake that comes meanwhile is not lost.

@@ -6,12 +6,13 @@
         stub = InvoiceServiceStub(gateway.channel)
 
 ``kill`` is SIGKILL, and shows that the process died of it. The port is kept over restarts.
+``launch`` starts without waiting, for whoever wants to kill it on its way up.
 """
 
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -51,7 +52,12 @@ level = "{level}"
 
 
 class GatewayProcess:
-    """Runs ``python -m gateway``. ``hsm`` are further settings of that section."""
+    """Runs ``python -m gateway``.
+
+    ``hsm`` are further settings of that section. ``prefix`` is a command to run it under, and
+    ``module`` another program that takes the same arguments. ``printed`` is what it wrote to
+    standard output so far; its log is in ``log``.
+    """
 
     def __init__(
         self,
@@ -60,6 +66,8 @@ class GatewayProcess:
         authority: str,
         hsm: Mapping[str, object] | None = None,
         level: str = "info",
+        prefix: Sequence[str] = (),
+        module: str = "gateway",
     ) -> None:
         self.folder = folder
         self.target = "127.0.0.1:0"
@@ -68,6 +76,9 @@ class GatewayProcess:
         self._authority = authority
         self._hsm = "\n".join(f"{name} = {value!r}" for name, value in (hsm or {}).items())
         self._level = level
+        self._prefix = tuple(prefix)
+        self._module = module
+        self.printed = ""
         self._process: subprocess.Popen[str] | None = None
         self._channel: grpc.Channel | None = None
 
@@ -107,12 +118,24 @@ class GatewayProcess:
     def start(self) -> None:
         """Start, and return once calls are taken."""
         self.prepare()
-        line = self._launch()
+        self.launch()
+        line = self._first_line()
         if not line.startswith("gateway: listening on "):
             self._end(signal.SIGKILL)
             raise AssertionError(f"the gateway did not start: {self.log.read_text()[-4000:]}")
         self.target = line.split()[-1]
-        self._channel = grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
+        self._channel = self.connect()
+
+    def connect(self) -> grpc.Channel:
+        """Open a further channel; the caller closes it."""
+        return grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
+
+    def launch(self) -> None:
+        """Start the process and leave it to it. The folder is prepared."""
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                self._command(), cwd=_ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+            )
 
     def refused(self) -> tuple[int, str]:
         """Start a gateway that is expected to refuse: its exit status and what it said."""
@@ -135,21 +158,21 @@ class GatewayProcess:
         assert self._process is not None, "not started"
         self._process.send_signal(number)
 
-    def wait(self) -> int:
-        """Wait for its end; the exit status."""
+    def wait(self, wait_s: float = _WAIT_S) -> int:
+        """Wait for its end; the exit status. ``subprocess.TimeoutExpired`` when it still runs."""
         assert self._process is not None, "not started"
-        return self._process.wait(_WAIT_S)
+        return self._process.wait(wait_s)
 
-    def _launch(self) -> str:
-        with self.log.open("a") as log:
-            self._process = subprocess.Popen(
-                self._command(), cwd=_ROOT, stdout=subprocess.PIPE, stderr=log, text=True
-            )
+    def _first_line(self) -> str:
+        assert self._process is not None, "not started"
         assert self._process.stdout is not None
-        return self._process.stdout.readline()
+        line = self._process.stdout.readline()
+        self.printed += line
+        return line
 
     def _command(self) -> list[str]:
-        return [sys.executable, "-m", "gateway", "--config", str(self.config)]
+        program = [sys.executable, "-m", self._module, "--config", str(self.config)]
+        return [*self._prefix, *program]
 
     def _end(self, number: signal.Signals) -> int:
         if self._channel is not None:
@@ -165,4 +188,5 @@ class GatewayProcess:
             process.kill()
             process.wait()
             if process.stdout is not None:
+                self.printed += process.stdout.read()
                 process.stdout.close()

@@ -85,6 +85,7 @@ class StrictAuthority:
         self._rng = Random(self.seed)
 
     async def submit(self, submission: Submission) -> Acceptance:
+        """See the port."""
         numbers = tuple(item.number for item in submission.items)
 
         def take() -> Acceptance:
@@ -109,6 +110,8 @@ class StrictAuthority:
         return await self._answer(Call("submit", submission.tax_number, numbers), take)
 
     async def get_submission(self, *, tax_number: str, submission_id: str) -> Acceptance | None:
+        """See the port."""
+
         def find() -> Acceptance | None:
             known = self.taken.get(submission_id)
             return None if known is None else Acceptance(acceptance_serial=known[0])
@@ -118,6 +121,7 @@ class StrictAuthority:
     async def get_results(
         self, *, tax_number: str, acceptance_serials: Sequence[str]
     ) -> tuple[SubmissionResult, ...]:
+        """See the port."""
         assert 1 <= len(acceptance_serials) <= 100
 
         def results() -> tuple[SubmissionResult, ...]:

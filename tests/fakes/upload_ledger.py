@@ -124,11 +124,13 @@ class UploadLedger:
                     permits[each.permit_id] = replace(each, answered_at=now)
 
     async def taxpayer(self, tenant: str, tax_number: str) -> TaxpayerRecord | None:
+        """See the port."""
         await self._hook("taxpayer before")
         assert tenant == "default"
         return self._shelf.taxpayers.get(tax_number)
 
     async def backlogged(self) -> list[str]:
+        """See the port."""
         await self._hook("backlogged before")
         shelf = self._shelf
         return [tax_number for tax_number in shelf.events if not shelf.finished(tax_number)]
@@ -136,6 +138,7 @@ class UploadLedger:
     async def prepare_submission(
         self, tax_number: str, submission_id: str, *, count_max: int, now: float
     ) -> Submission | None:
+        """See the port."""
         await self._hook("prepare before")
         claimed = self._claimed(tax_number, count_max, now)
         if not claimed:
@@ -169,10 +172,12 @@ class UploadLedger:
         return claimed
 
     async def open_submissions(self, tax_number: str) -> list[Submission]:
+        """See the port."""
         await self._hook("open before")
         return [it for it in self._shelf.submissions.values() if it.tax_number == tax_number]
 
     async def mark_in_doubt(self, submission_id: str) -> None:
+        """See the port."""
         await self._hook("doubt before")
         submission = self._shelf.submissions[submission_id]
         assert submission.state == "PREPARED"
@@ -183,6 +188,7 @@ class UploadLedger:
     async def mark_submitted(
         self, submission_id: str, acceptance_serial: str, *, poll_at: float
     ) -> None:
+        """See the port."""
         await self._hook("submitted before")
         submission = self._shelf.submissions[submission_id]
         assert submission.state in {"PREPARED", "IN_DOUBT"}
@@ -193,6 +199,7 @@ class UploadLedger:
         await self._hook("submitted after")
 
     async def postpone_poll(self, submission_id: str, *, poll_at: float) -> None:
+        """See the port."""
         await self._hook("postpone before")
         submission = self._shelf.submissions[submission_id]
         assert submission.state == "SUBMITTED"
@@ -202,6 +209,7 @@ class UploadLedger:
     async def release_submission(
         self, submission_id: str, *, not_before: float, batch_count_max: int
     ) -> None:
+        """See the port."""
         await self._hook("release before")
         assert self._shelf.submissions[submission_id].state in {"PREPARED", "IN_DOUBT"}
         for event in self._events_of(submission_id):
@@ -213,6 +221,7 @@ class UploadLedger:
     async def record_verdicts(
         self, submission_id: str, verdicts: Sequence[EventVerdict], *, now: float
     ) -> None:
+        """See the port."""
         assert now > 0
         await self._hook("verdicts before")
         by_id = {verdict.event_id: verdict for verdict in verdicts}
@@ -227,6 +236,7 @@ class UploadLedger:
         await self._hook("verdicts after")
 
     async def add_permit(self, tax_number: str, *, sent_at: float) -> Permit:
+        """See the port."""
         await self._hook("permit before")
         self._shelf.permit_count += 1
         permit = Permit(
@@ -240,12 +250,14 @@ class UploadLedger:
         return permit
 
     async def answer_permit(self, permit: Permit, *, answered_at: float) -> None:
+        """See the port."""
         await self._hook("answer before")
         permits = self._shelf.permits[permit.tax_number]
         permits[permit.permit_id] = replace(permit, answered_at=answered_at)
         await self._hook("answer after")
 
     async def permits(self, tax_number: str, *, answered_after: float) -> list[Permit]:
+        """See the port."""
         await self._hook("permits before")
         return [
             each

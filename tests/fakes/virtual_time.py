@@ -14,6 +14,8 @@ _T = TypeVar("_T")
 # 2026-11-22 in Shanghai; any instant would do.
 EPOCH_S = 1_795_276_800.0
 
+_LOOK_S = 1e-7
+
 
 class _JumpingSelector(selectors.DefaultSelector):
     """Where the loop would sleep, time jumps to the next timer instead."""
@@ -40,6 +42,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Virtual monotonic seconds."""
         return self._jumping.virtual_s
 
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass without anybody waiting."""
+        self._jumping.virtual_s += seconds
+
 
 class VirtualClock:
     """The gateway's clock on a :class:`VirtualLoop`; ``step_s`` is by how much wall time has stepped."""
@@ -48,12 +54,19 @@ class VirtualClock:
         self.step_s = 0.0
 
     def now(self) -> float:
+        """See the clock."""
         return EPOCH_S + self.monotonic() + self.step_s
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        """See the clock."""
+        # Time passes while one looks: two readings are never equal, as in life.
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.pass_by(_LOOK_S)
+        return loop.time()
 
     async def sleep(self, seconds: float) -> None:
+        """See the clock."""
         await asyncio.sleep(seconds)
 
 
@@ -61,11 +74,13 @@ class VirtualThrottler(Throttler):
     """asyncio-throttle on virtual time; it fails instead of polling."""
 
     def flush(self) -> None:
+        """Forget what has left the window."""
         now = asyncio.get_running_loop().time()
         while self._task_logs and now - self._task_logs[0] > self.period:
             self._task_logs.popleft()
 
     async def acquire(self) -> None:
+        """Take a place; there has to be one."""
         self.flush()
         assert len(self._task_logs) < self.rate_limit, "the guard would have polled"
         self._task_logs.append(asyncio.get_running_loop().time())

@@ -1,0 +1,97 @@
+"""Request ids on admin writes: bound with the effect, replayed or refused afterwards (I3)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from invoice.content import tail_of
+from invoice.errors import RequestIdReused
+from ledger.records import Act, Binding
+from ledger.values import Json, fetch, from_json, to_json
+
+ISSUE = "issue"
+"""The action of every id that is bound to an invoice."""
+
+_FIND = """
+SELECT r.action, r.request, r.effect, c.content
+  FROM request_id AS r
+  LEFT JOIN content AS c ON c.invoice_id = r.invoice_id
+ WHERE r.tenant = ? AND r.request_id = ?
+"""
+_BIND = """
+INSERT INTO request_id (tenant, request_id, action, request, effect) VALUES (?, ?, ?, ?, ?)
+"""
+_AUDIT = """
+INSERT INTO audit (tenant, actor, action, target, request_id, reason, detail, at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def find_binding(connection: apsw.Connection, tenant: str, request_id: str) -> Binding | None:
+    """Return what an id stands for; of an issue id the request is the tail of its content."""
+    rows = fetch(connection, _FIND, (tenant, request_id))
+    if not rows:
+        return None
+    action, request, _, content = rows[0]
+    return Binding(
+        tenant=tenant,
+        request_id=request_id,
+        action=action,
+        request=tail_of(content) if action == ISSUE else request,
+    )
+
+
+def first_effect(connection: apsw.Connection, binding: Binding) -> Any:
+    """Return what the same request did the first time; None when its id is free.
+
+    Raises:
+        RequestIdReused: The id is bound to another request.
+    """
+    rows = fetch(connection, _FIND, (binding.tenant, binding.request_id))
+    if not rows:
+        return None
+    action, request, effect, _ = rows[0]
+    if action != binding.action:
+        raise reused(binding.request_id, action, ("action",))
+    if request != binding.request:
+        raise reused(binding.request_id, action, _differences(request, binding.request))
+    return from_json(effect)
+
+
+def bind(
+    connection: apsw.Connection, binding: Binding, act: Act, *, target: str, effect: Json
+) -> None:
+    """Bind the id to its effect and put the act on record, in the transaction that takes effect."""
+    connection.execute(
+        _BIND,
+        (binding.tenant, binding.request_id, binding.action, binding.request, to_json(effect)),
+    )
+    connection.execute(
+        _AUDIT,
+        (
+            binding.tenant,
+            act.actor,
+            binding.action,
+            target,
+            binding.request_id,
+            act.reason,
+            to_json(effect),
+            act.at,
+        ),
+    )
+
+
+def reused(request_id: str, action: str, fields: Sequence[str]) -> RequestIdReused:
+    """Say that an id is bound to another request, and in which fields the two differ."""
+    named = ", ".join(fields)
+    return RequestIdReused(
+        f"the request id is bound to another request ({action}): {named} differ",
+        request_id=request_id,
+        fields=",".join(fields),
+    )
+
+
+def _differences(first: bytes, second: bytes) -> list[str]:
+    a, b = from_json(first), from_json(second)
+    return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))

@@ -1,0 +1,97 @@
+"""Checking the books: that nothing is missing, doubled or changed (design.md §3, I1 to I8).
+
+One read snapshot, one pass over the invoices in the order they were reserved, one over the
+changes. What is kept meanwhile grows with segments, meters and keys, never with invoices.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import apsw
+
+from ledger.books_changes import check_changes
+from ledger.books_invoices import InvoiceCheck, page
+from ledger.books_meters import check_meters
+from ledger.books_stock import Shelves, check_grants
+from ledger.books_tally import Findings, Tally, found
+from ledger.books_writes import check_writes
+from ledger.database import unavailable
+from ledger.opening import Connect, connect_reader
+from ledger.records import BooksProgress, Finding
+from ledger.values import fetch_one
+
+Verify: TypeAlias = Callable[[bytes, str, bytes, bytes], bool]
+"""(public key, algorithm, digest, signature) → whether it is right."""
+
+_TOTAL = "SELECT count(*) FROM invoice"
+
+
+def check_books(path: Path, verify: Verify, connect: Connect) -> Iterator[BooksProgress]:
+    """Check every invariant, with a word at least every thousand rows; see the port.
+
+    Raises:
+        LedgerUnavailable: The file cannot be read at all.
+        NotALedger: It is something else.
+    """
+    try:
+        connection = connect_reader(connect, path)
+    except apsw.Error as error:
+        raise unavailable(error) from error
+    try:
+        connection.execute("BEGIN")
+        yield from _Check(connection, verify).run()
+    except apsw.Error as error:
+        raise unavailable(error) from error
+    finally:
+        connection.close(True)
+
+
+class _Check:
+    """One run: where it is, and whether anything was found."""
+
+    def __init__(self, connection: apsw.Connection, verify: Verify) -> None:
+        self._connection = connection
+        self._verify = verify
+        self._tally = Tally()
+        self._total_count = 0
+        self._balanced = True
+
+    def run(self) -> Iterator[BooksProgress]:
+        try:
+            self._total_count = fetch_one(self._connection, _TOTAL)
+            yield from self._steps()
+        except (apsw.CorruptError, UnicodeDecodeError) as error:
+            yield self._word([found("FILE", "ledger", f"cannot be read: {error}")])
+        yield self._word([], done=True)
+
+    def _steps(self) -> Iterator[BooksProgress]:
+        connection, tally = self._connection, self._tally
+        shelves = Shelves(connection)
+        yield self._word(check_grants(connection, shelves))
+        check = InvoiceCheck(connection, self._verify, shelves, tally)
+        rows, unreadable = page(connection, 0)
+        while rows or unreadable:
+            yield self._word([*unreadable, *check.rows(rows)])
+            rows, unreadable = page(connection, check.last_invoice_id(rows, unreadable))
+        yield self._word(shelves.unfinished())
+        for findings in check_changes(connection, tally):
+            yield self._word(findings)
+        yield self._word(check_meters(connection, tally))
+        yield self._word(check_writes(connection))
+
+    def _word(self, findings: Findings, *, done: bool = False) -> BooksProgress:
+        told: tuple[Finding, ...] = tuple(findings)
+        self._balanced = self._balanced and not told
+        tally = self._tally
+        return BooksProgress(
+            checked_count=tally.checked_count,
+            total_count=self._total_count,
+            findings=told,
+            issued_count=tally.issued_count,
+            reserved_count=tally.reserved_count,
+            uploaded_count=tally.uploaded_count,
+            signature_count=tally.signature_count,
+            done=done,
+            balanced=done and self._balanced,
+        )

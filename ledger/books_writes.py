@@ -1,0 +1,92 @@
+"""The books of request ids: each has its effect, and no effect is without its id (I3)."""
+
+from collections.abc import Iterator
+
+import apsw
+
+from ledger.books_tally import found
+from ledger.records import Finding
+from ledger.values import Value, fetch, fetch_one, from_json
+
+# Every invoice's id was seen to point back at it: equal counts make it one to one.
+_ISSUE_IDS = """
+SELECT (SELECT count(*) FROM request_id)
+       - (SELECT count(*) FROM request_id WHERE action <> 'issue')
+       - (SELECT count(*) FROM invoice)
+"""
+_STRAY_ISSUE_IDS = """
+SELECT r.request_id
+  FROM request_id AS r
+ WHERE r.action = 'issue'
+   AND NOT EXISTS (SELECT 1
+                     FROM invoice AS i
+                    WHERE i.invoice_id = r.invoice_id AND i.tenant = r.tenant
+                      AND i.request_id = r.request_id)
+ LIMIT 100
+"""
+_PARTS = (
+    ("contents", "SELECT count(*) - (SELECT count(*) FROM invoice) FROM content"),
+    (
+        "signatures",
+        """
+SELECT count(*) - (SELECT count(*) FROM invoice)
+                + (SELECT count(*) FROM invoice WHERE state = 'RESERVED')
+                + (SELECT count(*) FROM invoice WHERE state = 'BLANK_VOIDED')
+  FROM signature
+""",
+    ),
+)
+_EFFECTS = "SELECT tenant, request_id, effect FROM request_id WHERE action <> 'issue'"
+_UNBOUND_GRANTS = """
+SELECT g.request_id
+  FROM stock_grant AS g
+  LEFT JOIN request_id AS r ON r.tenant = g.tenant AND r.request_id = g.request_id
+ WHERE r.request_id IS NULL
+"""
+_UNAUDITED = """
+SELECT r.request_id
+  FROM request_id AS r
+ WHERE r.action <> 'issue'
+   AND r.request_id NOT IN (SELECT a.request_id FROM audit AS a WHERE a.tenant = r.tenant)
+"""
+_GRANT = "SELECT 1 FROM stock_grant WHERE authority_request_id = ? AND request_id = ?"
+_TAXPAYER = "SELECT 1 FROM taxpayer WHERE tax_number = ? AND tenant = ?"
+_SEGMENT = """
+SELECT 1 FROM segment WHERE segment_id = ? AND point = ? AND code = ? AND first = ? AND count = ?
+"""
+
+
+def check_writes(connection: apsw.Connection) -> Iterator[Finding]:
+    """Check ids against effects, and effects against ids."""
+    if fetch_one(connection, _ISSUE_IDS):
+        yield found("I3_EXACTLY_ONCE", "request ids", "not as many as invoices")
+        for (request_id,) in fetch(connection, _STRAY_ISSUE_IDS):
+            yield found("I3_EXACTLY_ONCE", request_id, "it is bound to no invoice")
+    for name, statement in _PARTS:
+        if fetch_one(connection, statement):
+            yield found("I5_SIGNED", name, "not as many as there should be")
+    for tenant, request_id, effect in fetch(connection, _EFFECTS):
+        if not _took_effect(connection, tenant, request_id, effect):
+            yield found("I3_EXACTLY_ONCE", request_id, "it is bound and has no effect")
+    for (request_id,) in fetch(connection, _UNBOUND_GRANTS):
+        yield found("I3_EXACTLY_ONCE", request_id, "a grant was wished for under an unbound id")
+    for (request_id,) in fetch(connection, _UNAUDITED):
+        yield found("I9_AUDITED", request_id, "an operator's write is not on record")
+
+
+def _took_effect(connection: apsw.Connection, tenant: str, request_id: str, effect: str) -> bool:
+    told = from_json(effect)
+    wanted: list[tuple[str, tuple[Value, ...]]] = []
+    if "grant" in told:
+        wanted.append((_GRANT, (told["grant"], request_id)))
+    elif "segments" in told:
+        wanted += (
+            (
+                _SEGMENT,
+                tuple(part[name] for name in ("segment_id", "point", "code", "first", "count")),
+            )
+            for part in told["segments"]
+        )
+    else:
+        wanted.append((_TAXPAYER, (told["tax_number"], tenant)))
+    return all(fetch_one(connection, statement, values) for statement, values in wanted)

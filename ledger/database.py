@@ -1,0 +1,228 @@
+"""The writing connection, its transactions, and what happens when the disk says no.
+
+After a failed COMMIT nobody knows what is on disk, so the connection is thrown away and nothing
+is retried from memory: the next call opens the file again and reads what is there. Opening again
+begins with a full checkpoint, because after a failed fsync the kernel may hold pages it will
+never write by itself; the checkpoint writes them anew, must succeed, and starts a new log.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from invoice.errors import LedgerUnavailable
+from ledger.errors import LedgerError, LedgerReadOnly, NotALedger
+from ledger.migrate import Migration, migrate
+from ledger.opening import (
+    Connect,
+    Lock,
+    connect_reader,
+    connect_writer,
+    make_files,
+)
+
+T = TypeVar("T")
+
+Work = Callable[[apsw.Connection], T]
+
+# Pages of 4 KiB. Small enough for a quick restart, large enough that a page written by many
+# groups is copied once.
+_IDLE_PAGES = 256
+_BUSY_PAGES = 8_192
+
+# After these the connection itself is sound: the statement was refused, nothing else happened.
+_REFUSALS = (
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.RangeError,
+    apsw.TooBigError,
+)
+
+
+class Database:
+    """The one writer of a ledger file. Used by one thread."""
+
+    def __init__(self, path: Path, connect: Connect, steps: tuple[Migration, ...]) -> None:
+        self._path = path
+        self._connect = connect
+        self._steps = steps
+        self._connection: apsw.Connection | None = None
+        self._lock: Lock | None = None
+        self._inode = 0
+        self._log_pages = 0
+        self._checkpoint_at = _BUSY_PAGES
+
+    def open(self, now: float) -> None:
+        """Lock, make, check and migrate the file; raise :class:`LedgerError` by name."""
+        make_files(self._path)
+        lock = Lock(self._path)
+        try:
+            self._connection = self._opened(apsw.SQLITE_CHECKPOINT_PASSIVE)
+            migrate(self._connection, self._steps, now)
+        except BaseException as error:
+            self._abandon()
+            lock.release()
+            if isinstance(error, apsw.Error):
+                raise _refused(self._path, error) from error
+            raise
+        self._lock = lock
+
+    def close(self) -> None:
+        """Copy the log into the file and let go of it."""
+        if self._connection is not None:
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._abandon()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def write(self, work: Work[T], *, keep: bool = True) -> T:
+        """Run ``work`` in one transaction and commit it; with ``keep`` False, undo it instead.
+
+        Raises:
+            LedgerUnavailable: The database failed; what became of the work is unknown.
+        """
+        connection = self._writable()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            answer = work(connection)
+        except apsw.Error as error:
+            self._undo(connection, sound=isinstance(error, _REFUSALS))
+            raise unavailable(error) from error
+        except BaseException:
+            self._undo(connection, sound=True)
+            raise
+        if keep:
+            self._commit(connection)
+        else:
+            self._undo(connection, sound=True)
+        return answer
+
+    def check_file(self) -> None:
+        """Raise :class:`LedgerUnavailable` when the file we write is no longer the one at its path."""
+        self._writable()
+        try:
+            inode = self._path.stat().st_ino
+        except OSError as error:
+            self._abandon()
+            raise LedgerUnavailable("the ledger's file is gone") from error
+        if inode != self._inode:
+            self._abandon()
+            raise LedgerUnavailable("the ledger's file was exchanged")
+
+    def rest(self) -> None:
+        """Copy the log into the file while nobody waits."""
+        if self._connection is not None and self._log_pages >= _IDLE_PAGES:
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._checkpoint_at = _BUSY_PAGES
+
+    def _commit(self, connection: apsw.Connection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except apsw.Error as error:
+            self._abandon()
+            raise unavailable(error) from error
+        pages = self._log_pages
+        if pages >= self._checkpoint_at:
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+            # A long read may keep the log from starting over: do not try at every commit.
+            self._checkpoint_at = pages + _BUSY_PAGES
+        elif pages < _BUSY_PAGES:
+            self._checkpoint_at = _BUSY_PAGES
+
+    def _undo(self, connection: apsw.Connection, *, sound: bool) -> None:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except apsw.Error:
+            sound = False
+        if not sound:
+            self._abandon()
+
+    def _writable(self) -> apsw.Connection:
+        if self._lock is None:
+            raise LedgerUnavailable("the ledger is closed")
+        if self._connection is None:
+            try:
+                self._connection = self._opened(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except (apsw.Error, LedgerError, OSError) as error:
+                raise unavailable(error) from error
+        return self._connection
+
+    def _opened(self, mode: int) -> apsw.Connection:
+        connection = connect_writer(self._connect, self._path)
+        try:
+            connection.wal_checkpoint(mode=mode)
+            self._inode = self._path.stat().st_ino
+        except BaseException:
+            connection.close(True)
+            raise
+        connection.set_wal_hook(self._note_log)
+        self._log_pages = 0
+        return connection
+
+    def _note_log(self, _connection: apsw.Connection, _name: str, page_count: int) -> int:
+        self._log_pages = page_count
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self, mode: int) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            connection.wal_checkpoint(mode=mode)
+        except apsw.BusyError:
+            # A reader stands in the way of starting the log over; it grows a little longer.
+            pass
+        except apsw.Error:
+            # What was committed is in the log and stays there; the next call opens again.
+            self._abandon()
+        self._log_pages = 0
+
+    def _abandon(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close(True)
+
+
+class Reader:
+    """A connection for reading, opened when first wanted and again after a failure."""
+
+    def __init__(self, path: Path, connect: Connect) -> None:
+        self._path = path
+        self._connect = connect
+        self._connection: apsw.Connection | None = None
+
+    def read(self, work: Work[T]) -> T:
+        """Answer ``work`` on one snapshot; raise :class:`LedgerUnavailable` when it cannot be read."""
+        try:
+            if self._connection is None:
+                self._connection = connect_reader(self._connect, self._path)
+            connection = self._connection
+            connection.execute("BEGIN")
+            try:
+                return work(connection)
+            finally:
+                connection.execute("ROLLBACK")
+        except apsw.Error as error:
+            self.close()
+            raise unavailable(error) from error
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close(True)
+
+
+def unavailable(error: Exception) -> LedgerUnavailable:
+    """Translate a failure of the database at this room's edge."""
+    return LedgerUnavailable(f"the ledger failed: {type(error).__name__}: {error}")
+
+
+def _refused(path: Path, error: apsw.Error) -> LedgerError:
+    if isinstance(error, (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError)):
+        return LedgerReadOnly(f"{path} cannot be written: {error}")
+    return NotALedger(f"{path} cannot be read as a ledger: {error}")

@@ -1,0 +1,161 @@
+"""Segments as rows: what a point can take from, what lies in the pool, what an operator sees."""
+
+from collections.abc import Iterator
+
+import apsw
+
+from invoice.identifiers import number_text
+from ledger.bulk import Bulk
+from ledger.records import SegmentRecord, StockLevelRecord
+from ledger.values import Row, Value, fetch, fetch_one
+from stock.segment import Segment
+
+_AVAILABLE = "next < first + count - returning_count - returned_count"
+_SEGMENT = """
+SELECT segment_id, code, prefix, width, first, count, next, returning_count, returned_count
+  FROM segment
+"""
+_OPEN = f"""{_SEGMENT}
+ WHERE tax_number = ? AND point = ? AND type = ? AND {_AVAILABLE}
+ ORDER BY segment_id
+ LIMIT ?
+"""
+# Only a confirmed grant has parts, so its number orders them by age.
+_POOL = f"""{_SEGMENT}
+ WHERE tax_number = ? AND point IS NULL AND type = ? AND {_AVAILABLE}
+ ORDER BY grant_number, first
+"""
+_TAKEN = Bulk(
+    "UPDATE segment SET next = w.column2 FROM (VALUES {rows}) AS w WHERE segment_id = w.column1",
+    column_count=2,
+)
+_RECORD = """
+SELECT s.segment_id, g.grant_id, s.tax_number, s.type, s.point, s.code, s.prefix, s.width,
+       s.first, s.count, s.next
+  FROM segment AS s
+  JOIN stock_grant AS g ON g.grant_number = s.grant_number
+"""
+_ONE = _RECORD + "WHERE s.segment_id = ?"
+_LISTED = (
+    _RECORD
+    + """
+  JOIN taxpayer AS t ON t.tax_number = s.tax_number
+ WHERE t.tenant = ? AND s.tax_number = ? AND s.segment_id > ?
+ ORDER BY s.segment_id
+ LIMIT ?
+"""
+)
+_LEVELS = """
+SELECT s.point, s.type, s.code, s.prefix, s.width, s.next,
+       s.first + s.count - s.returning_count - s.returned_count - s.next
+  FROM segment AS s
+  JOIN taxpayer AS t ON t.tax_number = s.tax_number
+ WHERE t.tenant = ? AND s.tax_number = ?
+ ORDER BY s.point NULLS FIRST, s.type,
+          CASE WHEN s.point IS NULL THEN s.grant_number END, s.segment_id
+"""
+_HELD = f"""
+SELECT ifnull(sum(first + count - returning_count - returned_count - next), 0)
+  FROM segment
+ WHERE tax_number = ? AND type = ? AND {_AVAILABLE}
+"""  # noqa: S608 - put together from constants
+
+
+def open_segments(
+    connection: apsw.Connection, counter: tuple[str, int, str], count: int
+) -> Iterator[Segment]:
+    """Return what a counter (tax number, point, type) takes its next ``count`` numbers from.
+
+    Oldest assigned first.
+    """
+    # Each has at least one number left, so more than `count` of them are never needed.
+    return map(_segment, fetch(connection, _OPEN, (*counter, count)))
+
+
+def pool(connection: apsw.Connection, tax_number: str, type_code: str) -> list[Segment]:
+    """Return the pool's parts of a type, oldest grant first."""
+    return list(map(_segment, fetch(connection, _POOL, (tax_number, type_code))))
+
+
+def store_taken(connection: apsw.Connection, nexts: list[Value]) -> None:
+    """Store how far segments are taken: segment id and next running part, laid end to end."""
+    _TAKEN.run(connection, nexts)
+
+
+def held_count(connection: apsw.Connection, tax_number: str, type_code: str) -> int:
+    """Return how many numbers of a type are available, in the pool and at points."""
+    return int(fetch_one(connection, _HELD, (tax_number, type_code)))
+
+
+def segment_record(connection: apsw.Connection, segment_id: int) -> SegmentRecord:
+    """Return a segment that is known to exist."""
+    return _record(fetch(connection, _ONE, (segment_id,))[0])
+
+
+def listed(
+    connection: apsw.Connection, tenant: str, tax_number: str, after: int, count_max: int
+) -> list[SegmentRecord]:
+    """Return a tenant's segments by id, from the first one after ``after``."""
+    rows = fetch(connection, _LISTED, (tenant, tax_number, after, count_max))
+    return list(map(_record, rows))
+
+
+def levels(
+    connection: apsw.Connection, tenant: str, tax_number: str, point: int | None, type_code: str
+) -> list[StockLevelRecord]:
+    """Return what is left by point (pool first) and type, with each one's next number."""
+    found: dict[tuple[int | None, str], StockLevelRecord] = {}
+    for row in fetch(connection, _LEVELS, (tenant, tax_number)):
+        key = row[0], row[1]
+        if (point is None or row[0] == point) and (not type_code or row[1] == type_code):
+            found[key] = _level(row, found.get(key))
+    return list(found.values())
+
+
+def _level(row: Row, so_far: StockLevelRecord | None) -> StockLevelRecord:
+    point, type_code, code, prefix, width, following, available_count = row
+    if so_far is None:
+        so_far = StockLevelRecord(point=point, type=type_code, available_count=0)
+    if not available_count:
+        return so_far
+    if so_far.available_count:
+        next_code, next_number = so_far.next_code, so_far.next_number
+    else:
+        next_code, next_number = code, number_text(prefix, width, following)
+    return StockLevelRecord(
+        point=point,
+        type=type_code,
+        available_count=so_far.available_count + available_count,
+        next_code=next_code,
+        next_number=next_number,
+    )
+
+
+def _segment(row: Row) -> Segment:
+    return Segment(
+        segment_id=row[0],
+        code=row[1],
+        prefix=row[2],
+        width=row[3],
+        first=row[4],
+        count=row[5],
+        next=row[6],
+        returning_count=row[7],
+        returned_count=row[8],
+    )
+
+
+def _record(row: Row) -> SegmentRecord:
+    return SegmentRecord(
+        segment_id=row[0],
+        grant_id=row[1],
+        tax_number=row[2],
+        type=row[3],
+        point=row[4],
+        code=row[5],
+        prefix=row[6],
+        width=row[7],
+        first=row[8],
+        count=row[9],
+        next=row[10],
+    )

@@ -1,0 +1,87 @@
+"""The authority's final words: an accepted event leaves the outbox, a refused one stays in it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import apsw
+
+from invoice.lifecycle import UploadState
+from ledger.bulk import Bulk
+from ledger.meters import Load, MeterName, draw_changes, take_off
+from ledger.records import EventVerdict
+from ledger.uploads import DROP_ITEMS
+from ledger.values import Value, fetch_one
+
+# An event that already has its final word, or is another submission's by now, is not found.
+_OPEN = Bulk(
+    """
+SELECT o.event_id, w.column2, w.column3, o.submission_number, o.invoice_id, i.tax_number,
+       i.machine_number, i.type, i.net_fen
+  FROM (VALUES {rows}) AS w
+  JOIN outbox AS o ON o.event_id = w.column1
+  JOIN submission AS s ON s.submission_number = o.submission_number
+  JOIN invoice AS i ON i.invoice_id = o.invoice_id
+ WHERE s.submission_id = w.column4 AND o.state IN ('PREPARED', 'SUBMITTED', 'IN_DOUBT')
+""",
+    column_count=4,
+)
+_LEAVE = Bulk("DELETE FROM outbox WHERE event_id IN (VALUES {rows})", column_count=1)
+_ACCEPT = Bulk(
+    """
+UPDATE invoice SET submission_number = w.column2
+  FROM (VALUES {rows}) AS w
+ WHERE invoice_id = w.column1
+""",
+    column_count=2,
+)
+_REJECT = """
+UPDATE outbox SET state = ?, rejection = ? WHERE event_id = ?
+"""
+_LEFT = """
+SELECT count(*)
+  FROM submission_item AS m
+  JOIN outbox AS o ON o.event_id = m.event_id AND o.submission_number = m.submission_number
+ WHERE m.submission_number = ? AND o.state IN ('PREPARED', 'SUBMITTED', 'IN_DOUBT')
+"""
+_DONE = "UPDATE submission SET state = 'DONE' WHERE submission_number = ?"
+
+
+def record_verdicts(
+    connection: apsw.Connection, submission_id: str, verdicts: Sequence[EventVerdict], now: float
+) -> None:
+    """Store the verdicts on events that are still open in the submission; the rest is old news."""
+    wanted: list[Value] = []
+    for verdict in verdicts:
+        wanted += (verdict.event_id, verdict.state, verdict.reason, submission_id)
+    found = {row[0]: row for row in _OPEN.run(connection, wanted)}
+    if not found:
+        return
+    changed: defaultdict[UploadState, defaultdict[MeterName, list[int]]]
+    changed = defaultdict(lambda: defaultdict(list))
+    loads: defaultdict[MeterName, Load] = defaultdict(lambda: Load(0, 0))
+    left: list[Value] = []
+    accepted: list[Value] = []
+    for event_id, state, reason, number, invoice_id, *meter, net_fen in found.values():
+        name: MeterName = tuple(meter)
+        changed[UploadState(state)][name].append(invoice_id)
+        load = loads[name]
+        loads[name] = Load(load.invoice_count + 1, load.amount_fen + abs(net_fen))
+        if state == UploadState.ACCEPTED:
+            left.append(event_id)
+            accepted += (invoice_id, number)
+        else:
+            connection.execute(_REJECT, (state, reason, event_id))
+    _LEAVE.run(connection, left)
+    _ACCEPT.run(connection, accepted)
+    take_off(connection, loads)
+    for what in sorted(changed):
+        draw_changes(connection, changed[what], what=what, now=now)
+    _close(connection, {row[3] for row in found.values()})
+
+
+def _close(connection: apsw.Connection, numbers: set[int]) -> None:
+    """End the submissions of which every event has its final word."""
+    for number in numbers:
+        if not fetch_one(connection, _LEFT, (number,)):
+            connection.execute(_DONE, (number,))
+            connection.execute(DROP_ITEMS, (number,))

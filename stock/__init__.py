@@ -1,0 +1,1 @@
+"""Numbers in stock: how they are taken, divided among points and accounted for. Pure."""
