@@ -144,7 +144,10 @@ def _failed(method: str, request: Any, error: Exception, began: float) -> status
     """Log the failure and return its status. The text of a bug goes to the log only."""
     facts = _facts(method, request, began)
     if isinstance(error, InvoiceError):
-        log.info("rpc.done", reason=error.reason, **facts)
+        if error.reason.endswith("_UNAVAILABLE"):  # the cause is not in the answer, so it is here
+            log.warning("rpc.done", reason=error.reason, cause=error.message, **facts)
+        else:
+            log.info("rpc.done", reason=error.reason, **facts)
         return status.to_status(error)
     log.error("rpc.bug", exc_info=error, **facts)
     return status.bug_status()

@@ -43,6 +43,12 @@ CODE_OF: dict[type[InvoiceError], int] = {
 # A status travels in a trailer, of which a gRPC client takes 8 KiB by default; Base64 adds a third.
 _LISTED_BYTES_MAX = 4096
 
+# What a database or a device says of its own troubles is for the log, not for callers.
+_OUTSIDE: dict[type[InvoiceError], str] = {
+    errors.LedgerUnavailable: "the ledger cannot be used now; retry with the same request id",
+    errors.HsmUnavailable: "the signing device is away; retry with the same request id",
+}
+
 BUG_MESSAGE = "internal error; retry with the same request id"
 
 
@@ -66,7 +72,7 @@ def to_status(error: InvoiceError) -> status_pb2.Status:
         packed.append(_packed(listed))
     if error.retry_s is not None:
         packed.append(_packed(error_details_pb2.RetryInfo(retry_delay=_duration(error.retry_s))))
-    return status_pb2.Status(code=code_of(error), message=error.message, details=packed)
+    return status_pb2.Status(code=code_of(error), message=_sentence(error), details=packed)
 
 
 def bug_status() -> status_pb2.Status:
@@ -80,7 +86,7 @@ def to_failure(error: InvoiceError) -> invoice_service_pb2.Failure:
     failure = invoice_service_pb2.Failure(
         code=code_of(error),
         reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
-        message=error.message,
+        message=_sentence(error),
         metadata=error.facts,
         violations=[
             invoice_service_pb2.Failure.FieldViolation(
@@ -109,6 +115,10 @@ def failed(error: Exception) -> invoice_service_pb2.Failure:
 def violations_of(error: InvoiceError) -> tuple[Violation, ...]:
     """The broken rules ``error`` carries; empty for most."""
     return error.violations if isinstance(error, InvalidInvoice | InvalidRequest) else ()
+
+
+def _sentence(error: InvoiceError) -> str:
+    return _OUTSIDE.get(type(error), error.message)
 
 
 def _listed(found: Sequence[Violation]) -> error_details_pb2.BadRequest:

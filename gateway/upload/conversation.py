@@ -14,19 +14,12 @@ from typing import Final, TypeVar
 
 import structlog
 
-from authority.port import (
-    Acceptance,
-    Authority,
-    Event,
-    SubmissionResult,
-    Throttled,
-    UploadItem,
-)
-from authority.port import Submission as SentSubmission
+from authority.port import Acceptance, Authority, SubmissionResult, Throttled
 from gateway.clock import Clock
 from gateway.upload.agenda import Agenda, Awaited, Unaccepted
 from gateway.upload.backoff import Backoff
 from gateway.upload.link import Link
+from gateway.upload.messages import awaited, sent, verdicts_of
 from gateway.upload.pacer import Pacer
 from invoice.errors import AuthorityRefused, AuthorityUnavailable
 from invoice.lifecycle import UploadState
@@ -153,7 +146,7 @@ class Conversation:
                     tax_number=self._tax_number, submission_id=submission.submission_id
                 ),
             )
-        return await self._call(permit, self._authority.submit(_sent(submission)))
+        return await self._call(permit, self._authority.submit(sent(submission)))
 
     async def _resolved(self, item: Unaccepted, acceptance: Acceptance | None) -> None:
         if acceptance is None:
@@ -274,46 +267,3 @@ class Conversation:
         if refused:
             reasons = Counter(verdict.reason or verdict.state for verdict in refused)
             self._log.warning("upload.rejected", count=len(refused), reasons=dict(reasons), **facts)
-
-
-def awaited(submission: Submission, acceptance_serial: str, due_at: float) -> Awaited:
-    """What is kept of a submission while its results are awaited; its content is let go."""
-    return Awaited(
-        submission_id=submission.submission_id,
-        acceptance_serial=acceptance_serial,
-        event_ids={
-            (item.event, item.code, item.number): item.event_id for item in submission.items
-        },
-        due_at=due_at,
-    )
-
-
-def verdicts_of(asked: Awaited, result: SubmissionResult) -> list[EventVerdict]:
-    """The verdicts on events that were asked about, by name and not by position."""
-    verdicts = {}
-    for item in result.results if result.done else ():
-        event_id = asked.event_ids.get((item.event.value, item.code, item.number))
-        if event_id is not None:
-            verdicts[event_id] = EventVerdict(
-                event_id=event_id, state=UploadState(item.verdict.value), reason=item.reason
-            )
-    return list(verdicts.values())
-
-
-def _sent(submission: Submission) -> SentSubmission:
-    return SentSubmission(
-        submission_id=submission.submission_id,
-        tax_number=submission.tax_number,
-        items=tuple(
-            UploadItem(
-                event=Event(item.event),
-                code=item.code,
-                number=item.number,
-                content=item.content,
-                signature=item.signature,
-                key_id=item.key_id,
-            )
-            for item in submission.items
-        ),
-        certificates=dict(submission.certificates),
-    )

@@ -14,8 +14,9 @@ from uuid import uuid4
 from authority.port import SUBMIT_COUNT_MAX, Authority
 from gateway.clock import Clock
 from gateway.upload.agenda import IN_FLIGHT_COUNT_MAX, Agenda, Unaccepted, Work
-from gateway.upload.conversation import Conversation, awaited
+from gateway.upload.conversation import Conversation
 from gateway.upload.link import Link
+from gateway.upload.messages import awaited
 from gateway.upload.pacer import Guard, Pacer
 from gateway.upload.reach import Reach
 from gateway.upload.status import UploadStatus

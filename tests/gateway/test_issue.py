@@ -4,6 +4,7 @@ The ledger is SQLite, the device signs for real; both can be held or broken at e
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ async def balanced(desk: Desk, *, issued: int) -> bool:
         assert not last.findings, last.findings
     assert last is not None
     assert (last.issued_count, last.reserved_count) == (issued, 0)
-    return last.balanced
+    return bool(last.balanced)
 
 
 async def test_a_draft_becomes_a_signed_invoice_with_the_next_number(tmp_path: Path) -> None:
@@ -279,8 +280,9 @@ async def test_a_settle_rides_with_the_next_reserve(tmp_path: Path) -> None:
         committing = desk.issuer.submit(reservation("b"))
         await desk.ledger.held.wait()
         desk.signer.release()
-        while not desk.signer.signed:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while not desk.signer.signed:  # noqa: ASYNC110 - a record, nothing to await
+                await asyncio.sleep(0)
         await asyncio.sleep(0)
         arrived = desk.issuer.submit(reservation("c"))
         desk.ledger.release()
@@ -289,7 +291,7 @@ async def test_a_settle_rides_with_the_next_reserve(tmp_path: Path) -> None:
         assert desk.ledger.groups[:3] == [(0, 1), (0, 1), (1, 1)]
 
 
-def _hold(desk: Desk, step: str):
+def _hold(desk: Desk, step: str) -> tuple[Callable[[], None], asyncio.Event]:
     """Hold the path at ``step``; return what lets it go on, and the event of its arrival."""
     if step == "signing":
         desk.signer.hold()

@@ -131,6 +131,47 @@ def test_a_submission_that_is_never_answered_does_not_hold_up_the_others() -> No
     virtual_time.run(story())
 
 
+def test_a_submission_that_is_never_answered_is_asked_about_less_and_less_often() -> None:
+    async def story() -> None:
+        async def fault(moment: str, call: Call) -> None:
+            if moment == "before" and "00000001" in call.numbers:
+                raise lost()
+
+        authority = StrictAuthority(fault=fault)
+        world = world_of(authority, 1, windows=())
+        await world.start()
+        for _ in range(300):
+            world.shelf.issue(TAXPAYER, 1)
+            world.uploader.wake(TAXPAYER)
+            await world.clock.sleep(2.0)
+
+        # Ten minutes of successes beside it: the cap of 30 s means one try in 15 s on average.
+        assert sum(call.method == "get_submission" for call in authority.calls) < 80
+
+    virtual_time.run(story())
+
+
+def test_what_a_failed_stream_had_under_way_is_in_doubt() -> None:
+    async def story() -> None:
+        async def hook(point: str) -> None:
+            if point == "submitted before":
+                authority.fault = away
+                raise LedgerUnavailable("disk full")
+
+        async def away(_: str, __: Call) -> None:
+            raise lost()
+
+        authority = authority_with()
+        world = world_of(authority, 1)
+        world.hook = hook
+        await world.start()
+        await world.until(lambda: len(authority.calls) > 1)
+
+        assert world.shelf.states(TAXPAYER) == {"00000001": "IN_DOUBT"}
+
+    virtual_time.run(story())
+
+
 def test_results_that_cannot_be_had_do_not_hold_up_new_events() -> None:
     async def story() -> None:
         async def fault(_: str, call: Call) -> None:
@@ -303,8 +344,9 @@ def test_a_bug_in_one_stream_is_logged_and_tried_again() -> None:
         world.hook = hook
         with capture_logs() as logs:
             await world.start()
-            await world.until_finished()
+            took_s = await world.until_finished()
 
+        assert took_s < 2.0  # its own restart, not the next discovery
         assert [line["event"] for line in logs if line["log_level"] == "error"] == ["upload.bug"]
         assert set(world.authority.recorded.values()) == {1}
 

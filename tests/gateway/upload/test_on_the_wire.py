@@ -100,7 +100,7 @@ async def test_the_authority_has_each_invoice_once_in_spite_of(
     name: str, simulator: SimulatorProcess, open_counter: OpenCounter
 ) -> None:
     counter = await open_counter()
-    simulator.set_faults(simulator_service_pb2.FaultPlan(seed=7, **FAULTS[name]))
+    simulator.set_faults(simulator_service_pb2.FaultPlan(seed=7, **FAULTS[name]))  # type: ignore[arg-type]
     await counter.uploader.start()
 
     numbers = []

@@ -1,0 +1,51 @@
+"""Between what the ledger stores of a submission and what the authority is told and answers."""
+
+from authority.port import Event, SubmissionResult, UploadItem
+from authority.port import Submission as SentSubmission
+from gateway.upload.agenda import Awaited
+from invoice.lifecycle import UploadState
+from ledger.records import EventVerdict, Submission
+
+
+def awaited(submission: Submission, acceptance_serial: str, due_at: float) -> Awaited:
+    """What is kept of a submission while its results are awaited; its content is let go."""
+    return Awaited(
+        submission_id=submission.submission_id,
+        acceptance_serial=acceptance_serial,
+        event_ids={
+            (item.event, item.code, item.number): item.event_id for item in submission.items
+        },
+        due_at=due_at,
+    )
+
+
+def verdicts_of(asked: Awaited, result: SubmissionResult) -> list[EventVerdict]:
+    """The verdicts on events that were asked about, by name and not by position."""
+    verdicts = {}
+    for item in result.results if result.done else ():
+        event_id = asked.event_ids.get((item.event.value, item.code, item.number))
+        if event_id is not None:
+            verdicts[event_id] = EventVerdict(
+                event_id=event_id, state=UploadState(item.verdict.value), reason=item.reason
+            )
+    return list(verdicts.values())
+
+
+def sent(submission: Submission) -> SentSubmission:
+    """A stored submission as the authority's port takes it."""
+    return SentSubmission(
+        submission_id=submission.submission_id,
+        tax_number=submission.tax_number,
+        items=tuple(
+            UploadItem(
+                event=Event(item.event),
+                code=item.code,
+                number=item.number,
+                content=item.content,
+                signature=item.signature,
+                key_id=item.key_id,
+            )
+            for item in submission.items
+        ),
+        certificates=dict(submission.certificates),
+    )
