@@ -1,0 +1,68 @@
+"""``taxctl doctor``: are the books in order?"""
+
+from collections.abc import Callable, Iterable
+
+from google.rpc import code_pb2
+
+from taxcontrol.admin.v1.audit_service_pb2 import CheckBooksRequest, CheckBooksResponse, Finding
+from taxcontrol.admin.v1.audit_service_pb2_grpc import AuditServiceStub
+from taxcontrol.v1.invoice_service_pb2 import Failure
+from taxctl.connection import Connection
+from taxctl.failure import CallFailed
+from taxctl.screen import Column, as_dict
+from taxctl.session import ExitCode, Session
+
+Progress = Callable[[int, int], None]
+
+
+def check_books(connection: Connection, progress: Progress) -> CheckBooksResponse:
+    """Check the books of the gateway; the last message, with the findings of all.
+
+    Raises:
+        CallFailed: The check was refused, or ended before it was done.
+    """
+    stub = AuditServiceStub(connection.channel)
+    findings: list[Finding] = []
+    for step in connection.stream(stub.CheckBooks, CheckBooksRequest()):
+        findings.extend(step.findings)
+        progress(step.checked_count, step.total_count)
+        if step.done:
+            whole = CheckBooksResponse()
+            whole.CopyFrom(step)
+            del whole.findings[:]
+            whole.findings.extend(findings)
+            return whole
+    failure = Failure(code=code_pb2.UNAVAILABLE, message="the check ended before it was done")
+    raise CallFailed(failure)
+
+
+def summary(books: CheckBooksResponse) -> str:
+    """The line that scripts read."""
+    return (
+        f"doctor: balanced={'yes' if books.balanced else 'no'} issued={books.issued_count}"
+        f" reserved={books.reserved_count} uploaded={books.uploaded_count}"
+        f" signatures={books.signature_count} findings={len(books.findings)}"
+    )
+
+
+def doctor(session: Session) -> ExitCode:
+    """Check that nothing is missing, doubled or changed, on live data.
+
+    Takes as long as it takes: ``--timeout`` does not apply. The last line is
+    ``doctor: balanced=yes issued=N reserved=N uploaded=N signatures=N findings=N``. Exit code: 0
+    balanced, 1 not balanced or refused, 2 wrong usage, 3 the gateway was not reached.
+    """
+    with session.screen.progress("checking the books", None) as progress:
+        books = check_books(session.connection, progress.reach)
+    if session.screen.as_json:
+        session.screen.document(as_dict(books))
+    else:
+        _print(session, books.findings)
+        session.screen.line(summary(books))
+    return ExitCode.DONE if books.balanced else ExitCode.REFUSED
+
+
+def _print(session: Session, findings: Iterable[Finding]) -> None:
+    rows = [[finding.check, finding.subject, finding.message] for finding in findings]
+    columns = (Column("broken"), Column("at"), Column("what"))
+    session.screen.table(columns, rows, "nothing found")

@@ -1,0 +1,121 @@
+"""Why a call failed, as one message for every command: the contract's own ``Failure``.
+
+A single call fails with a rich status, a batch item with a ``Failure``; here both read the same.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from taxcontrol.v1 import error_reason_pb2
+from taxcontrol.v1.error_reason_pb2 import ErrorReason
+from taxcontrol.v1.invoice_service_pb2 import Failure
+
+_PREFIX: Final = "ERROR_REASON_"
+_NO_ANSWER: Final = frozenset({code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED})
+# The effect is unknown, or there was none and a later try may pass: in every case the same id.
+_PASSING: Final = frozenset(
+    {error_reason_pb2.ERROR_REASON_IN_PROGRESS, error_reason_pb2.ERROR_REASON_OVERLOADED}
+)
+
+
+class CallFailed(Exception):
+    """The gateway refused the call, or did not answer it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def from_call(call: grpc.Call) -> Failure:
+    """Read a failed call. ``reason`` stays unspecified when the answer is not the gateway's."""
+    failure = Failure(code=int(call.code().value[0]), message=call.details() or "")
+    status = _status(call)
+    if status is None:
+        return failure
+    for detail in status.details:
+        info, rules = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        advice = error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            failure.reason = _reason(info.reason)
+            failure.metadata.update(info.metadata)
+        elif detail.Unpack(rules):
+            failure.violations.extend(_violations(rules))
+        elif detail.Unpack(advice):
+            failure.retry_delay.CopyFrom(advice.retry_delay)
+    return failure
+
+
+def reason_name(failure: Failure) -> str:
+    """``STOCK_EXHAUSTED``; the gRPC code's name when there is no reason of ours."""
+    if failure.reason:
+        return _enum_name(failure).removeprefix(_PREFIX)
+    try:
+        return str(code_pb2.Code.Name(failure.code))
+    except ValueError:
+        return f"CODE_{failure.code}"
+
+
+def unanswered(failure: Failure) -> bool:
+    """Whether nobody answered: the failure is the channel's, not the gateway's."""
+    return not failure.reason and failure.code in _NO_ANSWER
+
+
+def passing(failure: Failure) -> bool:
+    """Whether the same request with the same id may do better a little later."""
+    return failure.code in _NO_ANSWER or failure.reason in _PASSING
+
+
+def retry_delay_s(failure: Failure) -> float | None:
+    """The delay the gateway advises; None when it gives none."""
+    if not failure.HasField("retry_delay"):
+        return None
+    return _seconds(failure.retry_delay)
+
+
+def advice(failure: Failure) -> str:
+    """What the caller can do, in one sentence; empty when it is theirs to mend."""
+    delay_s = retry_delay_s(failure)
+    if delay_s is not None:
+        return f"retry with the same request id after {delay_s:g} s"
+    if unanswered(failure):
+        return "does it run there? after a write, retry with the same request id"
+    if passing(failure):
+        return "retry with the same request id"
+    return ""
+
+
+def _status(call: grpc.Call) -> status_pb2.Status | None:
+    try:
+        return rpc_status.from_call(call)
+    except ValueError:  # a status whose parts disagree is not the gateway's
+        return None
+
+
+def _violations(rules: error_details_pb2.BadRequest) -> Iterator[Failure.FieldViolation]:
+    for item in rules.field_violations:
+        yield Failure.FieldViolation(
+            field=item.field, rule=item.reason, description=item.description
+        )
+
+
+def _reason(name: str) -> "ErrorReason.ValueType":
+    try:
+        return ErrorReason.Value(_PREFIX + name)
+    except ValueError:  # a newer gateway's
+        return error_reason_pb2.ERROR_REASON_UNSPECIFIED
+
+
+def _enum_name(failure: Failure) -> str:
+    try:
+        return ErrorReason.Name(failure.reason)
+    except ValueError:
+        return f"REASON_{failure.reason}"
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.seconds + duration.nanos / 1e9

@@ -1,0 +1,216 @@
+"""``taxctl issue``: FPKJ documents in; a table, a JSON document or FPKJ replies out."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+import fpkj
+from taxcontrol.v1.invoice_pb2 import IssuedInvoice
+from taxcontrol.v1.invoice_service_pb2 import BatchIssueResult, IssueInvoiceRequest
+from taxctl.documents import Document, documents
+from taxctl.failure import reason_name, unanswered
+from taxctl.issuing import BATCH_COUNT_MAX, Issuing, batches
+from taxctl.screen import Column, Screen, as_dict, civil, yuan
+from taxctl.session import ExitCode, Session, Unusable, explained
+
+_COLUMNS: Final = (
+    Column("file"),
+    Column("request id"),
+    Column("type"),
+    Column("gross (yuan)", right=True),
+    Column("result"),
+    Column("code"),
+    Column("number"),
+    Column("issued at"),
+    Column("why not"),
+)
+
+
+class Outcome(StrEnum):
+    """What became of one request."""
+
+    ISSUED = "issued"
+    REPLAYED = "replayed"
+    REFUSED = "refused"
+    UNREADABLE = "unreadable"
+    UNANSWERED = "unanswered"
+    NOT_SENT = "not sent"
+
+
+_EXIT: Final = (
+    (Outcome.UNANSWERED, ExitCode.UNREACHABLE),
+    (Outcome.NOT_SENT, ExitCode.UNREACHABLE),
+    (Outcome.UNREADABLE, ExitCode.UNUSABLE),
+    (Outcome.REFUSED, ExitCode.REFUSED),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One request of one document, or an unreadable document, with what became of it."""
+
+    path: str
+    request: IssueInvoiceRequest | None = None
+    result: BatchIssueResult | None = None
+    problem: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it."""
+        if self.request is None:
+            return Outcome.UNREADABLE
+        if self.result is None:
+            return Outcome.NOT_SENT
+        if self.result.WhichOneof("outcome") == "issued":
+            return Outcome.REPLAYED if self.result.replayed else Outcome.ISSUED
+        return Outcome.UNANSWERED if unanswered(self.result.failure) else Outcome.REFUSED
+
+
+def issue(
+    session: Session,
+    *,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="FPKJ XML files, folders (their *.xml, sorted), - for stdin."
+        ),
+    ],
+    point: Annotated[
+        int, typer.Option(min=0, max=65535, help="The issuing point; FPKJ names none.")
+    ] = 0,
+    batch_size: Annotated[
+        int,
+        typer.Option(min=1, max=BATCH_COUNT_MAX, help="Invoices in one call; 1 sends each alone."),
+    ] = BATCH_COUNT_MAX,
+    xml: Annotated[
+        bool,
+        typer.Option("--xml", help="Print the FPKJ replies (GBK), one document after the other."),
+    ] = False,
+) -> ExitCode:
+    """Issue the invoices of FPKJ documents.
+
+    The request id is the document's FPQQLSH, so running the same command again issues nothing
+    twice. What fails in passing (no answer, in progress, overloaded) is sent again with the same
+    id, up to five times.
+
+    Exit code: 0 all issued, 1 some refused, 2 wrong usage or some file unreadable, 3 the gateway
+    was not reached for some; the highest that applies.
+    """
+    if xml and session.screen.as_json:
+        raise Unusable("--xml and --json do not go together")
+    rows = _issue_all(session, list(_rows(documents(paths, point=point))), batch_size)
+    if xml:
+        _print_replies(session.screen, rows)
+    elif session.screen.as_json:
+        session.screen.document({"results": [_json(row) for row in rows], **_counts(rows)})
+    else:
+        _print_table(session, rows)
+    return exit_code(rows)
+
+
+def exit_code(rows: Sequence[Row]) -> ExitCode:
+    """The exit code of ``taxctl issue``: the worst of what happened."""
+    outcomes = {row.outcome for row in rows}
+    return next((code for outcome, code in _EXIT if outcome in outcomes), ExitCode.DONE)
+
+
+def _rows(found: Iterable[Document]) -> Iterator[Row]:
+    for document in found:
+        if document.problem:
+            yield Row(path=document.path, problem=document.problem)
+        for request in document.requests:
+            yield Row(path=document.path, request=request)
+
+
+def _issue_all(session: Session, rows: list[Row], batch_size: int) -> list[Row]:
+    """Send every readable row; stop when the gateway cannot be reached."""
+    readable = [place for place, row in enumerate(rows) if row.request is not None]
+    requests = [row.request for row in rows if row.request is not None]
+    issuing = Issuing(session.connection)
+    done = 0
+    with session.screen.progress("issuing", len(requests)) as progress:
+        for batch in batches(requests, count_max=batch_size):
+            results = issuing.issue(batch)
+            for place, result in zip(readable[done : done + len(batch)], results, strict=True):
+                rows[place] = replace(rows[place], result=result)
+            done += len(batch)
+            progress.reach(done)
+            if all(_unanswered(result) for result in results):
+                break
+    return rows
+
+
+def _unanswered(result: BatchIssueResult) -> bool:
+    return result.WhichOneof("outcome") != "issued" and unanswered(result.failure)
+
+
+def _print_table(session: Session, rows: Sequence[Row]) -> None:
+    screen = session.screen
+    screen.table(_COLUMNS, [_cells(row) for row in rows], "nothing to issue")
+    for row in rows:
+        match row.outcome:
+            case Outcome.UNREADABLE:
+                screen.note(f"taxctl: {row.path}: {row.problem}")
+            case Outcome.REFUSED if row.result is not None:
+                screen.refusal(row.result.failure, subject=row.path)
+    lost = next((row.result for row in rows if row.outcome is Outcome.UNANSWERED), None)
+    if lost is not None:
+        screen.refusal(explained(lost.failure, session.connection.target))
+    counts = " ".join(f"{name.removesuffix('_count')}={n}" for name, n in _counts(rows).items())
+    screen.line(f"issue: {counts}")
+
+
+def _cells(row: Row) -> list[str]:
+    if row.request is None:
+        return [row.path, "", "", "", row.outcome, "", "", "", "see below"]
+    cells = [
+        row.path,
+        row.request.request_id,
+        row.request.type,
+        yuan(row.request.gross_fen),
+        row.outcome,
+    ]
+    if row.result is None:
+        return [*cells, "", "", "", "the gateway was not reached"]
+    if row.outcome in (Outcome.ISSUED, Outcome.REPLAYED):
+        issued = row.result.issued
+        return [*cells, issued.code, issued.number, civil(issued.issue_time), ""]
+    return [*cells, "", "", "", reason_name(row.result.failure)]
+
+
+def _counts(rows: Sequence[Row]) -> dict[str, int]:
+    counted = Counter(row.outcome for row in rows)
+    return {f"{outcome.name.lower()}_count": counted[outcome] for outcome in Outcome}
+
+
+def _json(row: Row) -> dict[str, object]:
+    if row.request is None:
+        return {"path": row.path, "outcome": row.outcome, "problem": row.problem}
+    told: dict[str, object] = {"path": row.path, "outcome": row.outcome}
+    if row.result is None:
+        return {**told, "request_id": row.request.request_id}
+    return {**told, **as_dict(row.result)}
+
+
+def _print_replies(screen: Screen, rows: Sequence[Row]) -> None:
+    """Write a reply per request. An unreadable document names no request to reply to."""
+    for row in rows:
+        if row.request is None:
+            screen.note(f"taxctl: {row.path}: {row.problem}")
+            continue
+        reply = fpkj.reply(_replied(row), request_id=row.request.request_id)
+        sys.stdout.buffer.write(reply)
+    sys.stdout.buffer.flush()
+
+
+def _replied(row: Row) -> IssuedInvoice | str:
+    if row.result is None:
+        return "not sent: the gateway was not reached"
+    if row.result.WhichOneof("outcome") == "issued":
+        return row.result.issued
+    return f"{reason_name(row.result.failure)}: {row.result.failure.message}"

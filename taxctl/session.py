@@ -1,0 +1,175 @@
+"""What every command starts from: where the gateway is, how long to wait, how to answer.
+
+``--target``, ``--timeout`` and ``--json`` are taken before the command and after it; after wins.
+"""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, Any, Final
+
+import typer
+
+from taxcontrol.v1.invoice_service_pb2 import Failure
+from taxctl.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Connection, connect
+from taxctl.failure import CallFailed, unanswered
+from taxctl.screen import Screen
+
+_TARGET_HELP: Final = f"The gateway. Default: $TAXCTL_TARGET, or {DEFAULT_TARGET}."
+TargetOption = Annotated[
+    str | None, typer.Option("--target", metavar="HOST:PORT", help=_TARGET_HELP)
+]
+# The environment is read once, before the command: it must not win over what is typed there.
+EnvironmentTargetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        envvar="TAXCTL_TARGET",
+        show_envvar=False,
+        metavar="HOST:PORT",
+        help=_TARGET_HELP,
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=0.001,
+        max=3600,
+        help=f"How long each call may take. Default: {DEFAULT_TIMEOUT_S:g}.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document, with the contract's field names.")
+]
+_INTERRUPTED: Final = 130
+
+
+class ExitCode(IntEnum):
+    """What a script gets to know."""
+
+    DONE = 0
+    REFUSED = 1
+    UNUSABLE = 2
+    UNREACHABLE = 3
+
+
+class Unusable(Exception):
+    """What the user gave cannot be used; the sentence names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One run of one command."""
+
+    connection: Connection
+    screen: Screen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """The options before the command; None is not given."""
+
+    target: str | None = None
+    timeout_s: float | None = None
+    json: bool = False
+
+
+def command(
+    app: typer.Typer, name: str
+) -> Callable[[Callable[..., ExitCode]], Callable[..., ExitCode]]:
+    """Make a function of a :class:`Session` and keywords a command of ``app``.
+
+    Its answer is the exit code. What a user can cause ends in one readable block, never in a
+    traceback.
+    """
+
+    def register(behaviour: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+        def run(ctx: typer.Context, **given: Any) -> None:
+            own = Given(
+                target=given.pop("target"),
+                timeout_s=given.pop("timeout_s"),
+                json=given.pop("json"),
+            )
+            raise typer.Exit(_run(lambda session: behaviour(session, **given), _merged(ctx, own)))
+
+        signature = _with_options(behaviour)
+        run.__doc__ = behaviour.__doc__
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        run.__annotations__ = {key: one.annotation for key, one in signature.parameters.items()}
+        app.command(name)(run)
+        return behaviour
+
+    return register
+
+
+def reached(failure: Failure) -> ExitCode:
+    """The exit code of a failure: not reached, or reached and refused."""
+    return ExitCode.UNREACHABLE if unanswered(failure) else ExitCode.REFUSED
+
+
+def explained(failure: Failure, target: str) -> Failure:
+    """Say in words what a channel's own failure means; the gateway's stay as they are."""
+    if not unanswered(failure):
+        return failure
+    said = Failure()
+    said.CopyFrom(failure)
+    said.message = f"no answer from the gateway at {target}: {failure.message}"
+    return said
+
+
+def _run(behaviour: Callable[[Session], ExitCode], given: Given) -> int:
+    screen = Screen(as_json=given.json)
+    try:
+        with _session(given, screen) as session:
+            return behaviour(session)
+    except CallFailed as error:
+        screen.refusal(explained(error.failure, given.target or DEFAULT_TARGET))
+        return reached(error.failure)
+    except Unusable as error:
+        screen.note(f"taxctl: {error}")
+        return ExitCode.UNUSABLE
+    except KeyboardInterrupt:
+        screen.note("taxctl: interrupted; what was sent may have taken effect")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our answer has had enough; the interpreter must not flush into the void.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.REFUSED
+
+
+@contextmanager
+def _session(given: Given, screen: Screen) -> Iterator[Session]:
+    timeout_s = DEFAULT_TIMEOUT_S if given.timeout_s is None else given.timeout_s
+    connection = connect(given.target or DEFAULT_TARGET, timeout_s=timeout_s)
+    with connection.channel:
+        yield Session(connection=connection, screen=screen)
+
+
+def _merged(ctx: typer.Context, own: Given) -> Given:
+    before = ctx.obj if isinstance(ctx.obj, Given) else Given()
+    return Given(
+        target=before.target if own.target is None else own.target,
+        timeout_s=before.timeout_s if own.timeout_s is None else own.timeout_s,
+        json=before.json or own.json,
+    )
+
+
+def _with_options(behaviour: Callable[..., ExitCode]) -> inspect.Signature:
+    """The signature that typer reads: the command's own parameters and the three of all."""
+    parameters = list(inspect.signature(behaviour).parameters.values())[1:]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    shared = [
+        inspect.Parameter("target", keyword, default=None, annotation=TargetOption),
+        inspect.Parameter("timeout_s", keyword, default=None, annotation=TimeoutOption),
+        inspect.Parameter("json", keyword, default=False, annotation=JsonOption),
+    ]
+    context = inspect.Parameter(
+        "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+    return inspect.Signature([context, *parameters, *shared])

@@ -1,0 +1,199 @@
+"""``taxctl stock``: what is left, drawing, assigning, segments."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from taxcontrol.admin.v1.segment_pb2 import Segment
+from taxcontrol.admin.v1.stock_admin_service_pb2 import (
+    AssignStockRequest,
+    DrawStockRequest,
+    Grant,
+    ListSegmentsRequest,
+    ListSegmentsResponse,
+)
+from taxcontrol.admin.v1.stock_admin_service_pb2_grpc import StockAdminServiceStub
+from taxcontrol.v1.stock_service_pb2 import GetStockRequest
+from taxcontrol.v1.stock_service_pb2_grpc import StockServiceStub
+from taxctl.names import (
+    CountOption,
+    DryRunOption,
+    PointOption,
+    ReasonOption,
+    RequestIdOption,
+    TaxpayerArgument,
+    TypeOption,
+    point_name,
+    request_id_of,
+    taxpayer_name,
+)
+from taxctl.screen import Column, as_dict
+from taxctl.session import ExitCode, Session
+
+_PAGE_SIZE = 1000
+_SEGMENT_COLUMNS = (
+    Column("segment", right=True),
+    Column("type"),
+    Column("point"),
+    Column("code"),
+    Column("first"),
+    Column("last"),
+    Column("numbers", right=True),
+    Column("left", right=True),
+    Column("next"),
+)
+
+
+def show(
+    session: Session,
+    *,
+    taxpayer: TaxpayerArgument,
+    point: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Only this issuing point.")
+    ] = None,
+    type: Annotated[str, typer.Option("--type", help="Only this invoice type.")] = "",
+) -> ExitCode:
+    """Show what a taxpayer's points have left.
+
+    Exit code: 0 shown, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    """
+    parent = taxpayer_name(taxpayer) if point is None else point_name(taxpayer, point)
+    stub = StockServiceStub(session.connection.channel)
+    found = session.connection.call(stub.GetStock, GetStockRequest(parent=parent, type=type))
+    if session.screen.as_json:
+        session.screen.document(as_dict(found))
+        return ExitCode.DONE
+    columns = (
+        Column("point"),
+        Column("type"),
+        Column("left", right=True),
+        Column("next code"),
+        Column("next number"),
+    )
+    rows = [
+        [level.point, level.type, f"{level.available_count:,}", level.next_code, level.next_number]
+        for level in found.levels
+    ]
+    session.screen.table(columns, rows, "no stock was ever assigned")
+    return ExitCode.DONE
+
+
+def draw(
+    session: Session,
+    *,
+    taxpayer: TaxpayerArgument,
+    type: TypeOption,
+    count: CountOption,
+    request_id: RequestIdOption = "",
+    reason: ReasonOption = "",
+    dry_run: DryRunOption = False,
+) -> ExitCode:
+    """Draw numbers from the authority into a taxpayer's pool.
+
+    Exit code: 0 drawn, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    """
+    request = DrawStockRequest(
+        request_id=request_id_of(request_id, session.screen),
+        parent=taxpayer_name(taxpayer),
+        type=type,
+        count=count,
+        reason=reason,
+        validate_only=dry_run,
+    )
+    stub = StockAdminServiceStub(session.connection.channel)
+    answer = session.connection.call(stub.DrawStock, request)
+    if session.screen.as_json:
+        session.screen.document(as_dict(answer))
+        return ExitCode.DONE
+    session.screen.facts(
+        [
+            ("grant", answer.grant.grant_id),
+            ("state", "would be drawn" if dry_run else _state(answer.grant)),
+            ("type", answer.grant.type),
+            ("code", answer.grant.code),
+            ("first", answer.grant.first_number),
+            ("last", answer.grant.last_number),
+            ("numbers", f"{answer.grant.total_count:,}"),
+            ("replayed", "yes" if answer.replayed else ""),
+        ]
+    )
+    return ExitCode.DONE
+
+
+def assign(
+    session: Session,
+    *,
+    taxpayer: TaxpayerArgument,
+    point: PointOption,
+    type: TypeOption,
+    count: CountOption,
+    request_id: RequestIdOption = "",
+    reason: ReasonOption = "",
+    dry_run: DryRunOption = False,
+) -> ExitCode:
+    """Move numbers from a taxpayer's pool to an issuing point, the lowest first.
+
+    Exit code: 0 assigned, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    """
+    request = AssignStockRequest(
+        request_id=request_id_of(request_id, session.screen),
+        point=point_name(taxpayer, point),
+        type=type,
+        count=count,
+        reason=reason,
+        validate_only=dry_run,
+    )
+    stub = StockAdminServiceStub(session.connection.channel)
+    answer = session.connection.call(stub.AssignStock, request)
+    if session.screen.as_json:
+        session.screen.document(as_dict(answer))
+        return ExitCode.DONE
+    session.screen.table(_SEGMENT_COLUMNS, map(_cells, answer.segments), "nothing was assigned")
+    if dry_run:
+        session.screen.note("nothing was changed")
+    elif answer.replayed:
+        session.screen.note("an earlier call with this request id assigned them")
+    return ExitCode.DONE
+
+
+def segments(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode:
+    """List the segments of a taxpayer.
+
+    Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    """
+    found = ListSegmentsResponse(segments=_all_segments(session, taxpayer_name(taxpayer)))
+    if session.screen.as_json:
+        session.screen.document(as_dict(found))
+    else:
+        session.screen.table(_SEGMENT_COLUMNS, map(_cells, found.segments), "no segments")
+    return ExitCode.DONE
+
+
+def _all_segments(session: Session, parent: str) -> Iterator[Segment]:
+    stub = StockAdminServiceStub(session.connection.channel)
+    request = ListSegmentsRequest(parent=parent, page_size=_PAGE_SIZE)
+    while True:
+        page = session.connection.call(stub.ListSegments, request)
+        yield from page.segments
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def _cells(segment: Segment) -> list[str]:
+    return [
+        str(segment.segment_id),
+        segment.type,
+        segment.point or "(pool)",
+        segment.code,
+        segment.first_number,
+        segment.last_number,
+        f"{segment.total_count:,}",
+        f"{segment.available_count:,}",
+        segment.next_number,
+    ]
+
+
+def _state(grant: Grant) -> str:
+    return Grant.State.Name(grant.state).removeprefix("STATE_").lower()

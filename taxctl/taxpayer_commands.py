@@ -1,0 +1,234 @@
+"""``taxctl taxpayer``: registering, listing, showing."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from taxcontrol.admin.v1.taxpayer_pb2 import OfflineLimits, Taxpayer, TypeGrant
+from taxcontrol.admin.v1.taxpayer_service_pb2 import (
+    GetTaxpayerRequest,
+    ListTaxpayersResponse,
+    RegisterTaxpayerRequest,
+    RegisterTaxpayerResponse,
+)
+from taxcontrol.admin.v1.taxpayer_service_pb2_grpc import TaxpayerServiceStub
+from taxcontrol.v1.invoice_service_pb2 import Failure
+from taxctl.failure import CallFailed, unanswered
+from taxctl.names import DryRunOption, ReasonOption, TaxpayerArgument, taxpayer_name
+from taxctl.registration import NotATaxpayer, taxpayers
+from taxctl.screen import Column, Screen, as_dict, civil, yuan
+from taxctl.session import ExitCode, Session, Unusable
+from taxctl.taxpayers import all_taxpayers
+
+_FILE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+
+def register(
+    session: Session,
+    *,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="JSON: one taxpayer or a list, as in samples/taxpayers.json.",
+        ),
+    ],
+    request_id: Annotated[
+        str,
+        typer.Option(
+            help="Only for a file with one taxpayer. Default: register-{tax number}, so that"
+            " running the command again is safe.",
+            show_default=False,
+        ),
+    ] = "",
+    reason: ReasonOption = "",
+    dry_run: DryRunOption = False,
+) -> ExitCode:
+    """Register taxpayers with the authority and open their issuing points.
+
+    One that is refused never stops the others. With ``--json`` the document is
+    ``{"results": […]}``. Exit code: 0 all registered, 1 some refused, 2 wrong usage or the file
+    is unusable, 3 the gateway was not reached.
+    """
+    found = _read(file)
+    if request_id and len(found) > 1:
+        raise Unusable(f"--request-id is for one taxpayer; {file} has {len(found)}")
+    requests = [
+        RegisterTaxpayerRequest(
+            request_id=request_id or f"register-{taxpayer.tax_number}",
+            taxpayer=taxpayer,
+            reason=reason,
+            validate_only=dry_run,
+        )
+        for taxpayer in found
+    ]
+    outcomes = [(request, _registered(session, request)) for request in requests]
+    if session.screen.as_json:
+        session.screen.document({"results": [_result(*outcome) for outcome in outcomes]})
+    else:
+        _print_registered(session, outcomes)
+    refused = any(isinstance(outcome, Failure) for _, outcome in outcomes)
+    return ExitCode.REFUSED if refused else ExitCode.DONE
+
+
+def list_all(session: Session) -> ExitCode:
+    """List the registered taxpayers.
+
+    Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    """
+    found = ListTaxpayersResponse(taxpayers=all_taxpayers(session.connection))
+    if session.screen.as_json:
+        session.screen.document(as_dict(found))
+        return ExitCode.DONE
+    columns = (
+        Column("tax number"),
+        Column("name"),
+        Column("types"),
+        Column("points"),
+        Column("devices"),
+        Column("registered at"),
+    )
+    session.screen.table(columns, map(_cells, found.taxpayers), "no taxpayer is registered")
+    return ExitCode.DONE
+
+
+def show(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode:
+    """Show one taxpayer with its grants, points, devices and limits.
+
+    Exit code: 0 shown, 1 refused or not found, 2 wrong usage, 3 the gateway was not reached.
+    """
+    stub = TaxpayerServiceStub(session.connection.channel)
+    wanted = GetTaxpayerRequest(name=taxpayer_name(taxpayer))
+    found = session.connection.call(stub.GetTaxpayer, wanted)
+    if session.screen.as_json:
+        session.screen.document(as_dict(found))
+        return ExitCode.DONE
+    _print_taxpayer(session.screen, found.taxpayer)
+    return ExitCode.DONE
+
+
+def _read(file: Path) -> list[Taxpayer]:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_FILE_BYTES_MAX + 1)
+        if len(data) > _FILE_BYTES_MAX:
+            raise Unusable(f"{file}: more than {_FILE_BYTES_MAX} bytes")
+        return taxpayers(data)
+    except OSError as error:
+        raise Unusable(f"{file}: {error.strerror}") from error
+    except NotATaxpayer as error:
+        raise Unusable(f"{file}: {error}") from error
+
+
+def _registered(
+    session: Session, request: RegisterTaxpayerRequest
+) -> RegisterTaxpayerResponse | Failure:
+    """Register one; a refusal is an answer like any other, no answer at all is raised."""
+    stub = TaxpayerServiceStub(session.connection.channel)
+    try:
+        return session.connection.call(stub.RegisterTaxpayer, request)
+    except CallFailed as error:
+        if unanswered(error.failure):
+            raise
+        return error.failure
+
+
+def _result(
+    request: RegisterTaxpayerRequest, outcome: RegisterTaxpayerResponse | Failure
+) -> dict[str, object]:
+    told = as_dict(outcome)
+    if isinstance(outcome, Failure):
+        told = {"failure": told}
+    return {"request_id": request.request_id, **told}
+
+
+def _print_registered(
+    session: Session,
+    outcomes: Iterable[tuple[RegisterTaxpayerRequest, RegisterTaxpayerResponse | Failure]],
+) -> None:
+    columns = (Column("tax number"), Column("name"), Column("result"), Column("device"))
+    rows = []
+    for request, outcome in outcomes:
+        seller = [request.taxpayer.tax_number, request.taxpayer.display_name]
+        if isinstance(outcome, Failure):
+            rows.append([*seller, "refused", ""])
+            session.screen.refusal(outcome, subject=request.taxpayer.tax_number)
+            continue
+        done = "would be registered" if request.validate_only else "registered"
+        devices = " ".join(device.machine_number for device in outcome.taxpayer.devices)
+        rows.append([*seller, "registered before" if outcome.replayed else done, devices])
+    session.screen.table(columns, rows, "")
+
+
+def _cells(taxpayer: Taxpayer) -> list[str]:
+    return [
+        taxpayer.tax_number,
+        taxpayer.display_name,
+        " ".join(grant.type for grant in taxpayer.type_grants),
+        " ".join(str(point.number) for point in taxpayer.points),
+        " ".join(device.machine_number for device in taxpayer.devices),
+        civil(taxpayer.registration_time),
+    ]
+
+
+def _print_taxpayer(screen: Screen, taxpayer: Taxpayer) -> None:
+    screen.facts(_facts(taxpayer))
+    screen.line("")
+    columns = (
+        Column("type"),
+        Column("rates"),
+        Column("limit per invoice (yuan)", right=True),
+        Column("may hold", right=True),
+    )
+    screen.table(columns, map(_grant_cells, taxpayer.type_grants), "no types")
+    screen.line("")
+    columns = (Column("device"), Column("kind"), Column("key"), Column("algorithm"))
+    devices = [
+        [device.machine_number, device.kind, device.key_id, device.key_algorithm]
+        for device in taxpayer.devices
+    ]
+    screen.table(columns, devices, "no devices")
+
+
+def _facts(taxpayer: Taxpayer) -> list[tuple[str, str]]:
+    windows = [
+        f"{window.call_count_max} in {window.period_ms / 1000:g} s" for window in taxpayer.windows
+    ]
+    return [
+        ("tax number", taxpayer.tax_number),
+        ("name", taxpayer.display_name),
+        ("address, phone", taxpayer.address_phone),
+        ("bank, account", taxpayer.bank_account),
+        ("points", " ".join(str(point.number) for point in taxpayer.points)),
+        ("offline limits", _limits(taxpayer.offline_limits)),
+        ("upload calls", ", ".join(windows) or "no limit"),
+        ("version", str(taxpayer.version)),
+        ("registered at", civil(taxpayer.registration_time)),
+    ]
+
+
+def _grant_cells(grant: TypeGrant) -> list[str]:
+    return [
+        grant.type,
+        " ".join(f"{rate / 10_000:g}%" for rate in grant.rates_ppm),
+        yuan(grant.invoice_limit_fen),
+        f"{grant.holding_count_max:,}",
+    ]
+
+
+def _limits(limits: OfflineLimits) -> str:
+    told = []
+    if limits.HasField("age_hours_max"):
+        told.append(f"{limits.age_hours_max} hours")
+    if limits.HasField("amount_fen_max"):
+        told.append(f"{yuan(limits.amount_fen_max)} yuan")
+    if limits.HasField("count_max"):
+        told.append(f"{limits.count_max:,} invoices")
+    if limits.HasField("lock_day"):
+        told.append(f"lock day {limits.lock_day}")
+    return ", ".join(told) or "none"

@@ -1,0 +1,97 @@
+"""Nothing that comes from outside can steer a terminal; money and times read as people write them."""
+
+import io
+import json
+from decimal import Decimal
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from taxcontrol.v1.invoice_service_pb2 import Failure
+from taxctl.screen import Column, Screen, civil, safe, yuan
+
+
+def screen() -> tuple[Screen, io.StringIO]:
+    """A screen that takes itself for a terminal, and what was written on it."""
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=120, markup=False, color_system=None)
+    return Screen(as_json=False, out=console, err=console), written
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("a\nb\rc\td", r"a\nb\rc\td"),
+        ("\x9b2J", r"\x9b2J"),
+        ("evil\u202egnp.exe", r"evil\u202egnp.exe"),
+        ("\u2066x\u2069\u200b\ufeff", r"\u2066x\u2069\u200b\ufeff"),
+        ("line\u2028paragraph\u2029", r"line\u2028paragraph\u2029"),
+        ("\udcff", r"\udcff"),
+        ("示例采购（丙）有限公司 é", "示例采购（丙）有限公司 é"),
+    ],
+)
+def test_what_steers_a_terminal_is_spelled_out(text: str, shown: str) -> None:
+    assert safe(text) == shown
+
+
+@given(st.text())
+def test_safe_text_prints_on_one_line(text: str) -> None:
+    assert len(safe(text).splitlines()) <= 1
+    assert "\x1b" not in safe(text)
+
+
+@given(st.text(alphabet=st.characters(categories=["Cc", "Cf"]), min_size=1))
+def test_no_escape_reaches_the_terminal_by_any_way(text: str) -> None:
+    shown, written = screen()
+    failure = Failure(code=3, message=text, metadata={text: text})
+    failure.violations.add(field=text, rule=text, description=text)
+
+    shown.refusal(failure, subject=text)
+    shown.table([Column("a")], [[text]], "none")
+    shown.facts([("name", text)])
+    shown.line(text)
+
+    output = written.getvalue().replace("\n", "")
+    assert not any(char in output for char in text)
+
+
+def test_markup_in_data_is_text() -> None:
+    shown, written = screen()
+
+    shown.table([Column("a")], [["[bold]x[/bold] :smile:"]], "none")
+    shown.line("[red]y")
+
+    assert "[bold]x[/bold] :smile:" in written.getvalue()
+    assert "[red]y" in written.getvalue()
+
+
+@given(st.integers(-(10**15), 10**15))
+def test_yuan_is_the_amount_with_two_decimals(fen: int) -> None:
+    assert Decimal(yuan(fen).replace(",", "")) * 100 == fen
+    assert yuan(fen).partition(".")[2] == f"{abs(fen) % 100:02}"
+
+
+@pytest.mark.parametrize(
+    ("fen", "shown"), [(0, "0.00"), (5, "0.05"), (-5, "-0.05"), (123_456_789, "1,234,567.89")]
+)
+def test_yuan_examples(fen: int, shown: str) -> None:
+    assert yuan(fen) == shown
+
+
+def test_instants_are_shown_as_civil_time_in_china() -> None:
+    assert civil(Timestamp(seconds=1_700_000_000)) == "2023-11-15 06:13:20"
+    assert civil(Timestamp()) == ""
+
+
+def test_a_json_document_is_ascii_whatever_is_in_it() -> None:
+    shown, written = screen()
+
+    shown.document({"name": "示例\x1b[2J\u202e\x9b"})
+
+    assert written.getvalue().isascii()
+    assert "\x1b" not in written.getvalue()
+    assert json.loads(written.getvalue()) == {"name": "示例\x1b[2J\u202e\x9b"}
