@@ -1,0 +1,91 @@
+"""``python -m sandbox serve``: gateway and simulator in the foreground, ready to be called."""
+
+import time
+from pathlib import Path
+from typing import Final
+
+from sandbox.invoices import counters
+from sandbox.layout import GatewaySettings
+from sandbox.process import CannotStart
+from sandbox.system import System
+from sandbox.taxpayers import register_samples, stock_up
+from taxcontrol.admin.v1.taxpayer_pb2 import Taxpayer
+from taxctl.connection import connect
+from taxctl.failure import CallFailed, reason_name
+from taxctl.screen import Screen
+
+_STOCK_LOW: Final = 200
+_STOCK: Final = 1000
+_LOOK_S: Final = 0.5
+
+_HOW_TO = """
+With buf (from this folder):
+  .venv/bin/buf curl --protocol grpc --http2-prior-knowledge --schema proto \\
+    -d '{{"parent": "{taxpayer}"}}' \\
+    http://{target}/taxcontrol.v1.StockService/GetStock
+
+With Python (.venv/bin/python):
+  import grpc, fpkj
+  from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+  stub = InvoiceServiceStub(grpc.insecure_channel("{target}"))
+  [request] = fpkj.read(open("samples/fpkj/ok-railway-ticket-0.xml", "rb").read())
+  print(stub.IssueInvoice(request, timeout=10).issued.name)
+
+With taxctl:
+  .venv/bin/taxctl --target {target} issue samples/fpkj
+  .venv/bin/taxctl --target {target} stock show {tax_number}
+  .venv/bin/taxctl --target {target} upload status
+  .venv/bin/taxctl --target {target} doctor
+
+Ctrl-C stops both.
+"""
+
+
+def run(*, folder: Path, listen: str, simulator_listen: str) -> int:
+    """Serve until stopped; the answer is the exit status. Raises ``KeyboardInterrupt``."""
+    screen = Screen(as_json=False)
+    try:
+        with System(
+            folder,
+            gateway=GatewaySettings(listen=listen),
+            simulator_listen=simulator_listen,
+        ) as system:
+            taxpayers = _prepare(system)
+            _print_how_to(screen, system, taxpayers)
+            return _watch(screen, system)
+    except CallFailed as error:
+        screen.note(f"serve: {reason_name(error.failure)}: {error.failure.message}")
+    except CannotStart as error:
+        screen.note(f"serve: {error}")
+    except OSError as error:
+        screen.note(f"serve: {error.filename}: {error.strerror}")
+    return 1
+
+
+def _prepare(system: System) -> list[Taxpayer]:
+    connection = connect(system.target)
+    with connection.channel:
+        taxpayers = register_samples(connection)
+        stock_up(connection, counters(taxpayers), low=_STOCK_LOW, count=_STOCK)
+    return taxpayers
+
+
+def _print_how_to(screen: Screen, system: System, taxpayers: list[Taxpayer]) -> None:
+    screen.line(f"gateway:   {system.target} (log {system.layout.log('gateway')})")
+    screen.line(f"simulator: {system.simulator_target} (log {system.layout.log('simulator')})")
+    names = ", ".join(taxpayer.tax_number for taxpayer in taxpayers)
+    screen.line(f"taxpayers: {names}, with stock at every point")
+    first = taxpayers[0]
+    how_to = _HOW_TO.format(target=system.target, taxpayer=first.name, tax_number=first.tax_number)
+    for line in how_to.splitlines():
+        screen.line(line)
+
+
+def _watch(screen: Screen, system: System) -> int:
+    """Return when a server ended by itself."""
+    while True:
+        for process in (system.gateway, system.simulator):
+            if process.exit_status is not None:
+                screen.note(f"serve: the {process.name} ended by itself: {process.last_words()}")
+                return 1
+        time.sleep(_LOOK_S)
