@@ -1,0 +1,89 @@
+"""The floor of ``make bench``: a server of the same stack that answers prebuilt messages.
+
+No interceptor, no rules, no ledger, no device: what is left is what a call with these messages
+costs whatever one does. ``python -m loadtests.bench_floor SINGLE BATCH``: files with a serialised
+``IssueInvoiceResponse`` and ``BatchIssueInvoicesResponse``.
+"""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+import uvloop
+
+from taxcontrol.v1.invoice_service_pb2 import (
+    BatchIssueInvoicesRequest,
+    BatchIssueInvoicesResponse,
+    GetInvoiceRequest,
+    GetInvoiceResponse,
+    IssueInvoiceRequest,
+    IssueInvoiceResponse,
+)
+from taxcontrol.v1.invoice_service_pb2_grpc import (
+    InvoiceServiceServicer,
+    add_InvoiceServiceServicer_to_server,
+)
+
+_MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+_OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
+]
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Prebuilt(InvoiceServiceServicer):
+    """Answers every call with the same message."""
+
+    def __init__(self, single: IssueInvoiceResponse, batch: BatchIssueInvoicesResponse) -> None:
+        self._single = single
+        self._batch = batch
+
+    async def IssueInvoice(  # noqa: N802 - the contract's name
+        self, request: IssueInvoiceRequest, context: Context
+    ) -> IssueInvoiceResponse:
+        """Answer the prebuilt message."""
+        del request, context
+        return self._single
+
+    async def BatchIssueInvoices(  # noqa: N802 - the contract's name
+        self, request: BatchIssueInvoicesRequest, context: Context
+    ) -> BatchIssueInvoicesResponse:
+        """Answer the prebuilt message."""
+        del request, context
+        return self._batch
+
+    async def GetInvoice(  # noqa: N802 - the contract's name
+        self, request: GetInvoiceRequest, context: Context
+    ) -> GetInvoiceResponse:
+        """Answer nothing in particular."""
+        del request, context
+        return GetInvoiceResponse()
+
+
+def _prebuilt(single: Path, batch: Path) -> Prebuilt:
+    return Prebuilt(
+        IssueInvoiceResponse.FromString(single.read_bytes()),
+        BatchIssueInvoicesResponse.FromString(batch.read_bytes()),
+    )
+
+
+async def _serve(prebuilt: Prebuilt) -> None:
+    server = grpc.aio.server(options=_OPTIONS)
+    add_InvoiceServiceServicer_to_server(prebuilt, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    print(f"floor: listening on 127.0.0.1:{port}", flush=True)
+    await stopped.wait()
+    await server.stop(None)
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(_prebuilt(Path(sys.argv[1]), Path(sys.argv[2]))))
