@@ -124,7 +124,8 @@ def _set_writer(connection: apsw.Connection) -> None:
     connection.pragma("foreign_keys", 1)
     connection.pragma("trusted_schema", 0)
     connection.pragma("temp_store", 2)
-    connection.pragma("cache_size", -65_536)
+    # Every commit walks the whole cache, and the system keeps the file's pages anyway.
+    connection.pragma("cache_size", -16_384)
     # A connection that is thrown away after a fault must not write on its way out.
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 

@@ -39,8 +39,9 @@ class Ledger(Protocol):
     # --- life ---------------------------------------------------------------------------
 
     async def start(self, worker: str, now: float) -> None:
-        """Open, migrate, and enrol ``worker``; PREPARED submissions become IN_DOUBT and
-        unanswered permits are answered ``now``.
+        """Open, migrate, and enrol ``worker``.
+
+        PREPARED submissions become IN_DOUBT and unanswered permits are answered ``now``.
 
         Raises ``ledger.errors.LedgerError`` subclasses by name (in use, read-only, newer schema,
         not a ledger): the gateway must not start.
@@ -69,22 +70,24 @@ class Ledger(Protocol):
 
         Settles come first: each moves its entry from RESERVED to ISSUED with its signature,
         adds the outbox event ISSUE and the change of its meter; one that is no longer RESERVED
-        answers the stored row. Reserves follow a savepoint; an item that fails in the database
-        fails alone. A reservation: known request id → its entry (``replayed``), or
-        ``RequestIdReused`` when the fingerprint differs; the same id twice in one group counts
-        as known the second time. Then, per item: ``TaxpayerNotFound``, ``stale`` when the
-        taxpayer's version moved on, ``PointNotFound``, ``ClockSkew`` when ``now`` is more than
-        1,800 s behind the meter's last issue time, ``StockExhausted``; else it takes the next
-        number of the point's segments (oldest assigned first), issue time
-        ``max(int(now), last)``, stores ``content.complete(tail, …)`` and adds 1 and |net| to
-        the meter's un-uploaded count and amount.
+        answers the stored row. An item of the reserves that fails in the database fails alone.
+
+        A reservation: known request id → its entry (``replayed``), or ``RequestIdReused`` when the
+        fingerprint differs; the same id twice in one group is looked at again after the others,
+        and counts as known then if the first took a number. Then, per item: ``TaxpayerNotFound``,
+        ``stale`` when the taxpayer's version moved on, ``PointNotFound``, ``ClockSkew`` when
+        ``now`` is more than 1,800 s behind the meter's last issue time, ``StockExhausted``; else
+        it takes the next number of the point's segments (oldest assigned first), issue time
+        ``max(int(now), last)``, stores ``content.complete(tail, …)`` and adds 1 and |net| to the
+        meter's un-uploaded count and amount.
 
         Raises ``LedgerUnavailable`` when the commit fails: every item is then unknown.
         """
 
     async def orphans(self, *, worker: str, now: float, count_max: int) -> list[Entry]:
-        """RESERVED entries nobody finishes: those of ``worker`` itself, and those of workers
-        whose heartbeat is missing or 3 s old. Oldest first.
+        """RESERVED entries nobody finishes, oldest first.
+
+        Those of ``worker`` itself, and those of workers whose heartbeat is missing or 3 s old.
         """
 
     async def find_request(self, tenant: str, request_id: str) -> Entry | None:
@@ -133,8 +136,10 @@ class Ledger(Protocol):
         """
 
     async def store_grant(self, grant: GrantRecord) -> GrantRecord:
-        """Store what the authority granted (GRANTED); again is the same. Raises
-        ``ledger.errors.GrantOverlaps`` when its numbers overlap another grant's.
+        """Store what the authority granted (GRANTED); again is the same.
+
+        Raises ``ledger.errors.GrantOverlaps`` when its numbers overlap another grant's, do not fit
+        their width, or are not those that were granted before: nothing is stored then.
         """
 
     async def confirm_grant(self, tenant: str, request_id: str, now: float) -> GrantRecord:
@@ -204,17 +209,20 @@ class Ledger(Protocol):
     async def release_submission(
         self, submission_id: str, *, not_before: float, batch_count_max: int
     ) -> None:
-        """The authority definitely refused the whole: its events are pending again, due at
-        ``not_before``, and go in batches of at most ``batch_count_max`` from now on. The
-        submission is over and its id never used again.
+        """The authority definitely refused the whole: its events are pending again.
+
+        They are due at ``not_before`` and go in batches of at most ``batch_count_max`` from now
+        on. The submission is over and its id never used again.
         """
 
     async def record_verdicts(
         self, submission_id: str, verdicts: Sequence[EventVerdict], *, now: float
     ) -> None:
-        """Store the final word on every event: the invoice's upload state, a change of its
-        meter, and the meter's counters down by 1 and |net| each. Accepted events leave the
-        outbox; refused ones stay in it for an operator. Idempotent.
+        """Store the final word on events of the submission. Idempotent.
+
+        Each: the invoice's upload state, a change of its meter, and the meter's counters down by
+        1 and |net|. Accepted events leave the outbox; refused ones stay in it for an operator.
+        The submission is over once every event has its word.
         """
 
     async def add_permit(self, tax_number: str, *, sent_at: float) -> Permit:
@@ -237,6 +245,8 @@ class Ledger(Protocol):
     # --- books --------------------------------------------------------------------------
 
     def check_books(self) -> Iterator[BooksProgress]:
-        """Check every invariant on an own read connection and one snapshot; blocking, so run
-        it off the loop. Closing the iterator ends it.
+        """Check every invariant on an own read connection and one snapshot.
+
+        Blocking, so run it off the loop. Closing the iterator ends it. Works on a ledger that was
+        not started. Raises ``LedgerUnavailable``, ``ledger.errors.NotALedger``.
         """

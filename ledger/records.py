@@ -44,7 +44,10 @@ class DeviceKeyRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRecord:
-    """A tax-control device (税控设备): logical, shared by all gateways. ``kind``: new-server, legacy …"""
+    """A tax-control device (税控设备): logical, shared by all gateways.
+
+    ``kind`` is new-server, legacy …
+    """
 
     machine_number: str
     kind: str
@@ -100,8 +103,10 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """One draft that wants a number. ``tail`` is ``invoice.content.tail`` of it and
-    ``fingerprint`` the SHA-256 of the tail; rules were checked at ``taxpayer_version``.
+    """One draft that wants a number.
+
+    ``tail`` is ``invoice.content.tail`` of it and ``fingerprint`` the SHA-256 of the tail; rules
+    were checked at ``taxpayer_version``.
     """
 
     tenant: str

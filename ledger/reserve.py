@@ -2,29 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import apsw
 
-from invoice.content import complete, differences, tail_of
+from invoice.content import differences, tail_of
 from invoice.errors import (
     ClockSkew,
     InvoiceError,
     LedgerUnavailable,
     PointNotFound,
-    StockExhausted,
     TaxpayerNotFound,
 )
-from invoice.lifecycle import InvoiceState
-from ledger.bindings import ISSUE, reused
+from ledger.bindings import reused
 from ledger.bulk import Bulk
-from ledger.meters import Load, add_reserved
-from ledger.records import Entry, Reservation, Reserved
+from ledger.records import Reservation, Reserved
 from ledger.rows import entry_by_id
-from ledger.segments import open_segments, store_taken
+from ledger.taking import Counter, CounterName, Taking
 from ledger.values import Value
-from stock.segment import take_across
 
 # A clock this far behind the last invoice cannot be trusted to date another (domain.md §8).
 CLOCK_BEHIND_S_MAX = 1_800
@@ -49,19 +43,6 @@ SELECT w.column1, w.column2, w.column3, t.tenant, t.version, p.machine_number, m
 """,
     column_count=3,
 )
-_BIND = Bulk(
-    "INSERT INTO request_id (tenant, request_id, action, invoice_id) VALUES {rows}", column_count=4
-)
-_JOURNAL = Bulk(
-    """
-INSERT INTO invoice (invoice_id, tax_number, code, number, tenant, request_id, fingerprint,
-    machine_number, point, type, kind, issue_time, net_fen, tax_fen, state, worker, reserved_at)
-VALUES {rows}
-""",
-    column_count=17,
-)
-_CONTENT = Bulk("INSERT INTO content (invoice_id, content) VALUES {rows}", column_count=2)
-
 ITEM_FAULTS = (
     apsw.ConstraintError,
     apsw.MismatchError,
@@ -75,40 +56,6 @@ ITEM_FAULTS = (
 
 class ItemFault(Exception):
     """One item of a group cannot be stored, and it is not known which."""
-
-
-class _CounterName(NamedTuple):
-    tax_number: str
-    point: int
-    type: str
-
-
-class _Counter(NamedTuple):
-    """Where a point issues one type: its taxpayer, device and meter, as the group found them."""
-
-    name: _CounterName
-    tenant: str
-    version: int
-    machine_number: str | None
-    meter_id: int | None
-    last_issue_time: int
-
-
-@dataclass(slots=True)
-class _Group:
-    """What a group is about to store, and what its items are answered."""
-
-    worker: str
-    now: float
-    next_invoice_id: int = 0
-    answers: dict[int, Reserved] = field(default_factory=dict)
-    bound: list[Value] = field(default_factory=list)
-    journal: list[Value] = field(default_factory=list)
-    contents: list[Value] = field(default_factory=list)
-    loads: defaultdict[int, Load] = field(default_factory=lambda: defaultdict(lambda: Load(0, 0)))
-    issue_times: dict[int, int] = field(default_factory=dict)
-    nexts: list[Value] = field(default_factory=list)
-    clamped_s: float = 0.0
 
 
 def reserve_all(
@@ -147,7 +94,7 @@ def reserve_each(
 def _reserve(
     connection: apsw.Connection, reservations: Sequence[Reservation], *, worker: str, now: float
 ) -> tuple[list[Reserved], float]:
-    group = _Group(worker, now)
+    group = Taking(worker, now)
     again = _fill(connection, group, reservations, range(len(reservations)))
     while again:
         # The same id twice in one group: the second finds what the first has bound, if it has.
@@ -157,7 +104,7 @@ def _reserve(
 
 def _fill(
     connection: apsw.Connection,
-    group: _Group,
+    group: Taking,
     reservations: Sequence[Reservation],
     positions: Iterable[int],
 ) -> list[int]:
@@ -166,7 +113,7 @@ def _fill(
     known = _known(connection, [reservations[at] for at in positions])
     seen: set[tuple[str, str]] = set()
     again = []
-    wanted: defaultdict[_CounterName, list[int]] = defaultdict(list)
+    wanted: defaultdict[CounterName, list[int]] = defaultdict(list)
     for at in positions:
         item = reservations[at]
         key = item.tenant, item.request_id
@@ -176,7 +123,7 @@ def _fill(
             again.append(at)
         else:
             seen.add(key)
-            wanted[_CounterName(item.tax_number, item.point, item.type)].append(at)
+            wanted[CounterName(item.tax_number, item.point, item.type)].append(at)
     if wanted:
         _take(connection, group, reservations, wanted)
     return again
@@ -184,9 +131,9 @@ def _fill(
 
 def _take(
     connection: apsw.Connection,
-    group: _Group,
+    group: Taking,
     reservations: Sequence[Reservation],
-    wanted: dict[_CounterName, list[int]],
+    wanted: dict[CounterName, list[int]],
 ) -> None:
     counters = _counters(connection, group, wanted)
     for name in sorted(wanted):
@@ -200,11 +147,11 @@ def _take(
                 group.answers[at] = answer
         if takers:
             assert counter is not None
-            _take_numbers(connection, group, counter, [(at, reservations[at]) for at in takers])
-    _store(connection, group)
+            group.take(connection, counter, [(at, reservations[at]) for at in takers])
+    group.store(connection)
 
 
-def _judge(item: Reservation, counter: _Counter | None, now: float) -> Reserved | None:
+def _judge(item: Reservation, counter: Counter | None, now: float) -> Reserved | None:
     """Return why the item gets no number, or None when only stock can still stand in its way."""
     if counter is None or counter.tenant != item.tenant:
         return _no(TaxpayerNotFound("no such taxpayer is registered", tax_number=item.tax_number))
@@ -218,119 +165,6 @@ def _judge(item: Reservation, counter: _Counter | None, now: float) -> Reserved 
     return None
 
 
-def _take_numbers(
-    connection: apsw.Connection,
-    group: _Group,
-    counter: _Counter,
-    takers: Sequence[tuple[int, Reservation]],
-) -> None:
-    """Give each taker (position, item) the next number of its counter, or say that none is left."""
-    name, count = counter.name, len(takers)
-    waiting = iter(takers)
-    served: list[Entry] = []
-    issue_time = max(int(group.now), counter.last_issue_time)
-    for part in take_across(open_segments(connection, name, count), count):
-        code = part.segment.code
-        group.nexts += (part.segment.segment_id, part.segment.next)
-        for number, (at, item) in zip(part.numbers, waiting, strict=False):
-            entry = _write(group, item, counter, code=code, number=number, issue_time=issue_time)
-            group.answers[at] = Reserved(entry=entry)
-            served.append(entry)
-    for at, _ in waiting:
-        group.answers[at] = _no(
-            StockExhausted(
-                f"point {name.point} has no number of type {name.type} left",
-                point=name.point,
-                type=name.type,
-            )
-        )
-    if served:
-        _load(group, counter, served, issue_time)
-
-
-def _load(group: _Group, counter: _Counter, served: Sequence[Entry], issue_time: int) -> None:
-    # Without a meter there is no granted type, and without that no segment to come from.
-    assert counter.meter_id is not None
-    load = group.loads[counter.meter_id]
-    group.loads[counter.meter_id] = Load(
-        load.invoice_count + len(served),
-        load.amount_fen + sum(abs(entry.net_fen) for entry in served),
-    )
-    group.issue_times[counter.meter_id] = issue_time
-    group.clamped_s = max(group.clamped_s, counter.last_issue_time - group.now)
-
-
-def _write(
-    group: _Group,
-    item: Reservation,
-    counter: _Counter,
-    *,
-    code: str,
-    number: str,
-    issue_time: int,
-) -> Entry:
-    machine_number = counter.machine_number
-    assert machine_number is not None
-    content = complete(
-        item.tail, device=machine_number, code=code, number=number, issue_time=issue_time
-    )
-    invoice_id = group.next_invoice_id
-    group.next_invoice_id = invoice_id + 1
-    group.bound += (item.tenant, item.request_id, ISSUE, invoice_id)
-    group.journal += (
-        invoice_id,
-        item.tax_number,
-        code,
-        number,
-        item.tenant,
-        item.request_id,
-        item.fingerprint,
-        machine_number,
-        item.point,
-        item.type,
-        item.kind,
-        issue_time,
-        item.net_fen,
-        item.tax_fen,
-        "RESERVED",
-        group.worker,
-        group.now,
-    )
-    group.contents += (invoice_id, content)
-    return Entry(
-        tenant=item.tenant,
-        request_id=item.request_id,
-        fingerprint=item.fingerprint,
-        tax_number=item.tax_number,
-        machine_number=machine_number,
-        point=item.point,
-        type=item.type,
-        kind=item.kind,
-        code=code,
-        number=number,
-        issue_time=issue_time,
-        net_fen=item.net_fen,
-        tax_fen=item.tax_fen,
-        content=content,
-        state=InvoiceState.RESERVED,
-        worker=group.worker,
-        reserved_at=group.now,
-    )
-
-
-def _store(connection: apsw.Connection, group: _Group) -> None:
-    if not group.bound:
-        return
-    _BIND.run(connection, group.bound)
-    _JOURNAL.run(connection, group.journal)
-    _CONTENT.run(connection, group.contents)
-    store_taken(connection, group.nexts)
-    add_reserved(connection, group.loads, group.issue_times)
-    for stored in (group.bound, group.journal, group.contents, group.nexts):
-        stored.clear()
-    group.loads.clear()
-
-
 def _known(
     connection: apsw.Connection, items: Sequence[Reservation]
 ) -> dict[tuple[str, str], tuple[str, int | None]]:
@@ -342,15 +176,15 @@ def _known(
 
 
 def _counters(
-    connection: apsw.Connection, group: _Group, names: Iterable[_CounterName]
-) -> dict[_CounterName, _Counter]:
+    connection: apsw.Connection, group: Taking, names: Iterable[CounterName]
+) -> dict[CounterName, Counter]:
     wanted: list[Value] = []
     for name in names:
         wanted += name
     counters = {}
     for row in _COUNTERS.run(connection, wanted):
-        name = _CounterName(*row[:3])
-        counters[name] = _Counter(
+        name = CounterName(*row[:3])
+        counters[name] = Counter(
             name=name,
             tenant=row[3],
             version=row[4],

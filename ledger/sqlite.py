@@ -22,7 +22,6 @@ from ledger import (
     segments,
     taxpayers,
     uploads,
-    verdicts,
     workers,
 )
 from ledger.database import Database, Reader, Work
@@ -49,6 +48,7 @@ from ledger.records import (
     TaxpayerRecord,
     UnuploadedRecord,
 )
+from ledger.verdicts import record_verdicts
 
 T = TypeVar("T")
 
@@ -282,10 +282,10 @@ class SqliteLedger:
         await self._write(lambda c: uploads.release(c, submission_id, not_before, batch_count_max))
 
     async def record_verdicts(
-        self, submission_id: str, verdicts_: Sequence[EventVerdict], *, now: float
+        self, submission_id: str, verdicts: Sequence[EventVerdict], *, now: float
     ) -> None:
         """See the port."""
-        await self._write(lambda c: verdicts.record_verdicts(c, submission_id, verdicts_, now))
+        await self._write(lambda c: record_verdicts(c, submission_id, verdicts, now))
 
     async def add_permit(self, tax_number: str, *, sent_at: float) -> Permit:
         """See the port."""

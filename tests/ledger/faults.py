@@ -32,17 +32,18 @@ class Faults:
 
     def check(self, statement: str, when: When) -> None:
         """Fail if it is this statement's turn."""
-        if self._prefix is not None and when == self._when:
-            if " ".join(statement.split()).startswith(self._prefix):
-                self._prefix = None
-                self.fired += 1
-                raise self.error(f"injected {when} {statement[:40]!r}")
+        if self._prefix is None or when != self._when:
+            return
+        if " ".join(statement.split()).startswith(self._prefix):
+            self._prefix = None
+            self.fired += 1
+            raise self.error(f"injected {when} {statement[:40]!r}")
 
 
 class _Connection(apsw.Connection):
     faults: Faults
 
-    def execute(self, statements: str, *args: Any, **kwargs: Any) -> apsw.Cursor:  # type: ignore[override]
+    def execute(self, statements: str, *args: Any, **kwargs: Any) -> apsw.Cursor:
         self.faults.check(statements, "before")
         cursor = super().execute(statements, *args, **kwargs)
         self.faults.check(statements, "after")
@@ -74,6 +75,7 @@ class Disk(apsw.VFS):
         )
 
     def xOpen(self, name: Any, flags: list[int]) -> "_File":  # noqa: N802 - SQLite's name
+        """Open a file that asks here before and after each call."""
         return _File(self, name, flags)
 
     def check(self, call: str, when: When) -> None:

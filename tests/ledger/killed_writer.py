@@ -25,7 +25,7 @@ async def write(path: Path, cycle: str) -> None:
     await ledger.start(worker, time.time())
     left = await ledger.orphans(worker=worker, now=time.time(), count_max=10_000)
     settlements = [building.signed(entry) for entry in left]
-    print("started", len(left), flush=True)
+    _tell([f"started {len(left)}"])
     for group in itertools.count():
         settlements = await one_group(ledger, worker, f"{cycle}-{group}", settlements)
 
@@ -41,8 +41,13 @@ async def one_group(
     ]
     entries = [reserved.entry for reserved in result.reserved if reserved.entry]
     lines += [f"reserved {entry.request_id} {entry.number}" for entry in entries]
-    print("\n".join(lines), flush=True)
+    _tell(lines)
     return [building.signed(entry) for entry in entries]
+
+
+def _tell(lines: list[str]) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A check of the books finds what was changed behind the ledger's back, and nothing else."""
 
-from collections.abc import AsyncIterator
+import sys
 from pathlib import Path
 from random import Random
 
@@ -36,7 +36,7 @@ def _plant(path: Path, *statements: str) -> None:
 
 
 @pytest.fixture
-async def path(tmp_path: Path) -> AsyncIterator[Path]:
+async def path(tmp_path: Path) -> Path:
     """Books with everything in them: accepted, refused, doubtful, waiting and reserved invoices."""
     path = tmp_path / "ledger.db"
     ledger = SqliteLedger(path, verify=building.verify)
@@ -49,7 +49,7 @@ async def path(tmp_path: Path) -> AsyncIterator[Path]:
     await ledger.prepare_submission(TAX_NUMBER, "s-2", count_max=2, now=NOW)
     await building.reserve(ledger, a_reservation("open-1"), a_reservation("open-2"))
     await ledger.close()
-    yield path
+    return path
 
 
 def test_sound_books_balance_and_are_counted(path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_finding_names_the_invoice(path: Path) -> None:
 )
 def test_any_flipped_bit_is_found(path: Path, table: str, column: str) -> None:
     seed = 20_261_122
-    print("seed", seed)
+    sys.stdout.write(f"seed {seed}\n")
     random = Random(seed)
     connection = apsw.Connection(str(path))
     select = f"SELECT CAST({column} AS BLOB) FROM {table} WHERE invoice_id = ?"

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from invoice.errors import LedgerUnavailable, RequestIdReused, StockExhausted
 from invoice.lifecycle import InvoiceState
-from ledger.records import Entry
+from ledger.records import Entry, Reserved
 from ledger.sqlite import SqliteLedger
 from tests.ledger import building
 from tests.ledger.building import NOW, TAX_NUMBER, TENANT, a_reservation
@@ -63,10 +63,12 @@ class CustodyMachine(RuleBasedStateMachine):
 
     @initialize()
     def register(self) -> None:
+        """Register the taxpayer."""
         self._run(building.register(self._ledger))
 
     @rule(count=st.integers(1, 12))
     def draw(self, count: int) -> None:
+        """Put the next numbers into the pool."""
         first = self._granted_to + 1
         self._run(building.draw(self._ledger, count, first))
         self._granted_to += count
@@ -74,6 +76,7 @@ class CustodyMachine(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 15), point=points)
     def assign(self, count: int, point: int) -> None:
+        """The lowest numbers of the pool move, or nothing does."""
         try:
             made = self._run(building.assign(self._ledger, count, point))
         except StockExhausted:
@@ -86,31 +89,43 @@ class CustodyMachine(RuleBasedStateMachine):
 
     @rule(group=st.lists(st.tuples(ids, points, amounts), min_size=1, max_size=9))
     def reserve(self, group: list[tuple[int, int, int]]) -> None:
+        """Each item gets what the model says: a number, its old one, or a named refusal."""
         drafts = [
             a_reservation(f"r-{number}", net_fen, point=point) for number, point, net_fen in group
         ]
         result = self._run(building.commit(self._ledger, (), drafts))
 
-        for (number, point, net_fen), reserved in zip(group, result.reserved, strict=True):
-            request_id = f"r-{number}"
-            bound = self._numbers.get(request_id)
-            if bound is not None and bound[1:] == (point, net_fen):
-                assert reserved.replayed
-                assert reserved.entry is not None
-                assert int(reserved.entry.number) == bound[0]
-                assert reserved.entry.signature == self._signed.get(request_id)
-            elif bound is not None:
-                assert isinstance(reserved.error, RequestIdReused)
-            elif not self._queues[point]:
-                assert isinstance(reserved.error, StockExhausted)
-            else:
-                assert reserved.entry is not None
-                assert not reserved.replayed
-                assert int(reserved.entry.number) == self._queues[point].pop(0)
-                self._numbers[request_id] = int(reserved.entry.number), point, net_fen
+        # An id that comes twice is looked at again after all the others.
+        turns: defaultdict[int, int] = defaultdict(int)
+        order = []
+        for at, (number, _, _) in enumerate(group):
+            order.append((turns[number], at))
+            turns[number] += 1
+        for _, at in sorted(order):
+            self._compare(group[at], result.reserved[at])
+
+    def _compare(self, item: tuple[int, int, int], reserved: Reserved) -> None:
+        number, point, net_fen = item
+        request_id = f"r-{number}"
+        bound = self._numbers.get(request_id)
+        if bound is not None and bound[1:] == (point, net_fen):
+            assert reserved.replayed
+            assert reserved.entry is not None
+            assert int(reserved.entry.number) == bound[0]
+            assert reserved.entry.signature == self._signed.get(request_id)
+        elif bound is not None:
+            assert isinstance(reserved.error, RequestIdReused)
+        elif not self._queues[point]:
+            assert isinstance(reserved.error, StockExhausted)
+        else:
+            assert reserved.entry is not None
+            assert not reserved.replayed
+            assert int(reserved.entry.number) == self._queues[point].pop(0)
+            self._numbers[request_id] = int(reserved.entry.number), point, net_fen
 
     @rule(count=st.integers(1, 5), twice=st.booleans())
     def settle(self, count: int, *, twice: bool) -> None:
+        """Sign what waits; settling it twice changes nothing."""
         entries = self._orphans()[:count]
         settlements = [building.signed(entry) for entry in entries] * (1 + twice)
         result = self._run(building.commit(self._ledger, settlements))
@@ -121,16 +136,18 @@ class CustodyMachine(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 6))
     def upload(self, count: int) -> None:
+        """Every issued invoice is sent once."""
         self._submission_count += 1
         done = self._run(
             building.upload(self._ledger, f"s-{self._submission_count}", count_max=count)
         )
         assert done == min(count, len(self._signed) - self._uploaded_count)
-        self._uploaded |= set(sorted(self._signed.keys() - self._uploaded)[:done])
+        self._uploaded_count += done
 
     @precondition(lambda self: any(self._queues.values()))
     @rule(when=st.sampled_from(["before", "after"]), point=points)
     def reserve_and_lose_the_answer(self, when: When, point: int) -> None:
+        """A commit fails, before or after it took effect; asking by id tells which."""
         number = 100 + len(self._numbers)
         draft = a_reservation(f"r-{number}", 100, point=point)
         self._faults.arm("COMMIT", when)
@@ -149,11 +166,13 @@ class CustodyMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
+        """Close and open again: nothing is forgotten."""
         self._run(self._ledger.close())
         self._start()
 
     @invariant()
     def shelves_hold_what_the_model_says(self) -> None:
+        """What is left is what the model has left."""
         left: defaultdict[int | None, int] = defaultdict(int)
         for level in self._run(self._ledger.stock(TENANT, TAX_NUMBER)):
             left[level.point] += level.available_count
@@ -162,6 +181,7 @@ class CustodyMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_taken_number_is_signed_or_waits(self) -> None:
+        """No number is lost, none is taken twice."""
         waiting = {entry.request_id for entry in self._orphans()}
         assert waiting == self._numbers.keys() - self._signed.keys()
         taken = [number for number, _, _ in self._numbers.values()]

@@ -1,7 +1,6 @@
 """What no caller reads yet is kept all the same: the audit record and the changes of each meter."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import apsw
@@ -13,7 +12,7 @@ from tests.ledger.building import NOW, TAX_NUMBER, TENANT, WORKER
 
 
 @pytest.fixture
-async def path(tmp_path: Path) -> AsyncIterator[Path]:
+async def path(tmp_path: Path) -> Path:
     path = tmp_path / "ledger.db"
     ledger = SqliteLedger(path, verify=building.verify)
     await ledger.start(WORKER, NOW)
@@ -27,7 +26,7 @@ async def path(tmp_path: Path) -> AsyncIterator[Path]:
         dry_run=True,
     )
     await ledger.close()
-    yield path
+    return path
 
 
 def _rows(path: Path, statement: str) -> list[tuple[object, ...]]:

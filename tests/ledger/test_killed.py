@@ -36,7 +36,7 @@ def _run_and_kill(path: Path, cycle: int, line_count: int) -> list[list[str]]:
 @pytest.mark.timeout(120)
 async def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
     seed = 20_261_122
-    print("seed", seed)
+    sys.stdout.write(f"seed {seed}\n")
     random = Random(seed)
     path = tmp_path / "ledger.db"
     ledger = SqliteLedger(path, verify=building.verify)

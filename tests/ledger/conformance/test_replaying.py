@@ -1,5 +1,7 @@
 """One request id, at most one effect: the same request gets the same bytes, another is named (I3)."""
 
+import pytest
+
 from invoice.errors import RequestIdReused
 from ledger.port import Ledger
 from ledger.records import Reserved
@@ -114,13 +116,10 @@ async def test_an_id_of_an_invoice_does_no_admin_write(ledger: Ledger) -> None:
     await building.issue(ledger, "r-1")
     wish, bound = building.a_wish(5, request_id="r-1")
 
-    try:
+    with pytest.raises(RequestIdReused) as refused:
         await ledger.request_grant(wish, bound, building.ACT)
-    except RequestIdReused as error:
-        assert error.facts["fields"] == "action"
-    else:
-        raise AssertionError("an id was bound twice")
 
+    assert refused.value.facts["fields"] == "action"
     binding = await ledger.find_binding(TENANT, "r-1")
     assert binding is not None
     assert (binding.action, binding.request) == ("issue", a_reservation("r-1").tail)

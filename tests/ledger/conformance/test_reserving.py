@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -146,7 +147,7 @@ async def test_a_bad_item_does_not_undo_the_settles_of_its_group(ledger: Ledger)
     ],
 )
 async def test_what_is_not_there_is_refused_by_name(
-    ledger: Ledger, change: dict[str, str], error: type[InvoiceError]
+    ledger: Ledger, change: dict[str, Any], error: type[InvoiceError]
 ) -> None:
     await building.open_shop(ledger)
 

@@ -1,0 +1,175 @@
+"""Taking numbers for a group: each leaves its segment and enters the journal in one transaction."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import apsw
+
+from invoice.content import complete
+from invoice.errors import StockExhausted
+from invoice.lifecycle import InvoiceState
+from ledger.bindings import ISSUE
+from ledger.bulk import Bulk
+from ledger.meters import Load, add_reserved
+from ledger.records import Entry, Reservation, Reserved
+from ledger.segments import open_segments, store_taken
+from ledger.values import Value
+from stock.segment import take_across
+
+_BIND = Bulk(
+    "INSERT INTO request_id (tenant, request_id, action, invoice_id) VALUES {rows}", column_count=4
+)
+_JOURNAL = Bulk(
+    """
+INSERT INTO invoice (invoice_id, tax_number, code, number, tenant, request_id, fingerprint,
+    machine_number, point, type, kind, issue_time, net_fen, tax_fen, state, worker, reserved_at)
+VALUES {rows}
+""",
+    column_count=17,
+)
+_CONTENT = Bulk("INSERT INTO content (invoice_id, content) VALUES {rows}", column_count=2)
+
+
+class CounterName(NamedTuple):
+    """A point of a taxpayer, issuing one type."""
+
+    tax_number: str
+    point: int
+    type: str
+
+
+class Counter(NamedTuple):
+    """Where a point issues one type: its taxpayer, device and meter, as the group found them."""
+
+    name: CounterName
+    tenant: str
+    version: int
+    machine_number: str | None
+    meter_id: int | None
+    last_issue_time: int
+
+
+@dataclass(slots=True)
+class Taking:
+    """What a group is about to store, and what its items are answered."""
+
+    worker: str
+    now: float
+    next_invoice_id: int = 0
+    answers: dict[int, Reserved] = field(default_factory=dict)
+    bound: list[Value] = field(default_factory=list)
+    journal: list[Value] = field(default_factory=list)
+    contents: list[Value] = field(default_factory=list)
+    loads: defaultdict[int, Load] = field(default_factory=lambda: defaultdict(lambda: Load(0, 0)))
+    issue_times: dict[int, int] = field(default_factory=dict)
+    nexts: list[Value] = field(default_factory=list)
+    clamped_s: float = 0.0
+
+    def take(
+        self,
+        connection: apsw.Connection,
+        counter: Counter,
+        takers: Sequence[tuple[int, Reservation]],
+    ) -> None:
+        """Give each taker (position, item) the counter's next number, or say that none is left."""
+        name, count = counter.name, len(takers)
+        waiting = iter(takers)
+        served: list[Entry] = []
+        issue_time = max(int(self.now), counter.last_issue_time)
+        for part in take_across(open_segments(connection, name, count), count):
+            code = part.segment.code
+            self.nexts += (part.segment.segment_id, part.segment.next)
+            # Numbers first: when they end, no taker has been drawn in vain.
+            for number, (at, item) in zip(part.numbers, waiting, strict=False):
+                entry = self._write(item, counter, code=code, number=number, issue_time=issue_time)
+                self.answers[at] = Reserved(entry=entry)
+                served.append(entry)
+        for at, _ in waiting:
+            self.answers[at] = Reserved(error=_exhausted(name))
+        if served:
+            self._load(counter, served, issue_time)
+
+    def store(self, connection: apsw.Connection) -> None:
+        """Store what was taken since the last time."""
+        if not self.bound:
+            return
+        _BIND.run(connection, self.bound)
+        _JOURNAL.run(connection, self.journal)
+        _CONTENT.run(connection, self.contents)
+        store_taken(connection, self.nexts)
+        add_reserved(connection, self.loads, self.issue_times)
+        for stored in (self.bound, self.journal, self.contents, self.nexts):
+            stored.clear()
+        self.loads.clear()
+
+    def _load(self, counter: Counter, served: Sequence[Entry], issue_time: int) -> None:
+        # Without a meter there is no granted type, and without that no segment to come from.
+        assert counter.meter_id is not None
+        load = self.loads[counter.meter_id]
+        self.loads[counter.meter_id] = Load(
+            load.invoice_count + len(served),
+            load.amount_fen + sum(abs(entry.net_fen) for entry in served),
+        )
+        self.issue_times[counter.meter_id] = issue_time
+        self.clamped_s = max(self.clamped_s, counter.last_issue_time - self.now)
+
+    def _write(
+        self, item: Reservation, counter: Counter, *, code: str, number: str, issue_time: int
+    ) -> Entry:
+        machine_number = counter.machine_number
+        assert machine_number is not None
+        content = complete(
+            item.tail, device=machine_number, code=code, number=number, issue_time=issue_time
+        )
+        invoice_id = self.next_invoice_id
+        self.next_invoice_id = invoice_id + 1
+        self.bound += (item.tenant, item.request_id, ISSUE, invoice_id)
+        self.journal += (
+            invoice_id,
+            item.tax_number,
+            code,
+            number,
+            item.tenant,
+            item.request_id,
+            item.fingerprint,
+            machine_number,
+            item.point,
+            item.type,
+            item.kind,
+            issue_time,
+            item.net_fen,
+            item.tax_fen,
+            "RESERVED",
+            self.worker,
+            self.now,
+        )
+        self.contents += (invoice_id, content)
+        return Entry(
+            tenant=item.tenant,
+            request_id=item.request_id,
+            fingerprint=item.fingerprint,
+            tax_number=item.tax_number,
+            machine_number=machine_number,
+            point=item.point,
+            type=item.type,
+            kind=item.kind,
+            code=code,
+            number=number,
+            issue_time=issue_time,
+            net_fen=item.net_fen,
+            tax_fen=item.tax_fen,
+            content=content,
+            state=InvoiceState.RESERVED,
+            worker=self.worker,
+            reserved_at=self.now,
+        )
+
+
+def _exhausted(name: CounterName) -> StockExhausted:
+    return StockExhausted(
+        f"point {name.point} has no number of type {name.type} left",
+        point=name.point,
+        type=name.type,
+    )
