@@ -5,6 +5,7 @@ here the wrapped handler is made once per method and kept.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
@@ -39,10 +40,20 @@ class Interceptor(grpc.aio.ServerInterceptor):
     def __init__(self) -> None:
         self._wrapped: dict[str, _Handler] = {}
         self._draining = False
+        self._running_count = 0
+        self._idle = asyncio.Event()
 
     def drain(self) -> None:
         """From now on refuse every call with SHUTTING_DOWN; running ones go on."""
         self._draining = True
+        if not self._running_count:
+            self._idle.set()
+
+    async def idle(self, *, wait_s: float) -> None:
+        """After ``drain``: return once every call has ended, or after ``wait_s``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._idle.wait()
 
     async def intercept_service(
         self,
@@ -79,6 +90,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
     def _unary(self, method: str, behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             began = time.perf_counter()
+            self._running_count += 1
             try:
                 self._admit(request)
                 response = await behaviour(request, context)
@@ -89,6 +101,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 raise
             except Exception as error:  # noqa: BLE001 - the one place where all failures are mapped
                 await _abort(context, _failed(method, request, error, began))
+            finally:
+                self._ended()
             _done(method, request, began)
             return response
 
@@ -101,6 +115,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
             request: Any, context: grpc.aio.ServicerContext[Any, Any]
         ) -> AsyncIterator[Any]:
             began = time.perf_counter()
+            self._running_count += 1
             try:
                 self._admit(request)
                 async for response in behaviour(request, context):
@@ -112,9 +127,16 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 raise
             except Exception as error:  # noqa: BLE001 - as above
                 await _abort(context, _failed(method, request, error, began))
+            finally:
+                self._ended()
             _done(method, request, began)
 
         return answer
+
+    def _ended(self) -> None:
+        self._running_count -= 1
+        if self._draining and not self._running_count:
+            self._idle.set()
 
     def _admit(self, request: Any) -> None:
         if isinstance(request, _Unreadable):

@@ -223,11 +223,7 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         if isinstance(refusal, InvalidInvoice):  # rules come before ids in the order of checks
             raise refusal
         fields = content.differences(content.tail_of(entry.content), reservation.tail)
-        raise RequestIdReused(
-            "the request id stands for another request",
-            request_id=reservation.request_id,
-            fields=",".join(fields),
-        )
+        raise RequestIdReused(reservation.request_id, fields)
 
     def _reservation(self, request_id: str, draft: Draft, seat: Seat) -> Reservation:
         taxpayer = seat.record.taxpayer

@@ -62,7 +62,7 @@ class Registrar:
         if await self._ledger.find_binding(binding.tenant, binding.request_id) is not None:
             return await self._ledger.register(planned, binding, act)
         if await self._ledger.taxpayer(binding.tenant, tax_number) is not None:
-            raise TaxpayerExists(f"{tax_number} is registered already", taxpayer=tax_number)
+            raise TaxpayerExists(tax_number)
         if dry_run:
             return planned, False
         registration = await self._authority.register_taxpayer(

@@ -42,7 +42,7 @@ class Registry:
         """Read a registration again, whatever is known; raise ``TaxpayerNotFound``."""
         record = await self._ledger.taxpayer(tenant, tax_number)
         if record is None:
-            raise TaxpayerNotFound(f"{tax_number} is not registered here", taxpayer=tax_number)
+            raise TaxpayerNotFound(tax_number)
         self._records[tenant, tax_number] = record
         for place in record.points:
             self._seats.pop((tenant, tax_number, place.point), None)
@@ -67,12 +67,20 @@ class Registry:
 
     async def algorithm(self, tenant: str, tax_number: str, key_id: str) -> str:
         """The algorithm of any key, also of one that no longer signs."""
-        record = await self.record(tenant, tax_number)
-        for device in record.devices:
-            for key in device.keys:
-                if key.key_id == key_id:
-                    return key.algorithm
-        raise DeviceNotReady(f"no device of {tax_number} has key {key_id}", key_id=key_id)
+        known = _algorithm(await self.record(tenant, tax_number), key_id)
+        # Another gateway may have made a newer key than we know.
+        known = known or _algorithm(await self.reload(tenant, tax_number), key_id)
+        if known:
+            return known
+        raise LookupError(f"{tax_number} has no key {key_id}, yet it signed")
+
+
+def _algorithm(record: TaxpayerRecord, key_id: str) -> str:
+    for device in record.devices:
+        for key in device.keys:
+            if key.key_id == key_id:
+                return key.algorithm
+    return ""
 
 
 def _seat(record: TaxpayerRecord, point: int) -> Seat:
@@ -80,8 +88,7 @@ def _seat(record: TaxpayerRecord, point: int) -> Seat:
         if place.point == point:
             device = _device(record, place.machine_number)
             return Seat(record, point, device, _key(device))
-    tax_number = record.taxpayer.tax_number
-    raise PointNotFound(f"{tax_number} has no point {point}", taxpayer=tax_number, point=point)
+    raise PointNotFound(record.taxpayer.tax_number, point)
 
 
 def _device(record: TaxpayerRecord, machine_number: str) -> DeviceRecord:

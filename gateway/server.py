@@ -7,6 +7,7 @@ authority's channel, the device, and last the ledger, which everything before ma
 import contextlib
 import os
 import secrets
+import socket
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from random import SystemRandom
@@ -76,6 +77,11 @@ _NEEDS = {
     ),
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name: Need.LEDGER,
 }
+
+# How long callers are turned away by name before the server closes.
+_TURN_AWAY_S = 0.2
+# For the last answers to leave.
+_CLOSE_S = 0.5
 
 _OPTIONS = [
     # Two gateways must not share a port by accident: the second one fails to bind.
@@ -185,6 +191,7 @@ class _Serving:
         uploader: Uploader,
     ) -> None:
         self._config = parts.config.server
+        self._clock = parts.clock
         self._interceptor = Interceptor()
         self._server = grpc.aio.server(interceptors=[self._interceptor], options=_OPTIONS)
         health_servicer = health.aio.HealthServicer()
@@ -206,6 +213,7 @@ class _Serving:
     async def start(self) -> str:
         """Bind, look around, serve; the answer is ``host:port`` with the real port."""
         host, _, port = self._config.listen.rpartition(":")
+        _try_to_bind(host, int(port))
         try:
             bound = self._server.add_insecure_port(self._config.listen)
         except RuntimeError as error:
@@ -220,7 +228,26 @@ class _Serving:
         """Say so in health, refuse what is new, let running calls end within the grace."""
         await self._readiness.drain()
         self._interceptor.drain()
-        await self._server.stop(self._config.drain_s)
+        # gRPC cancels, without a word, what arrives while it shuts down; so callers under way are
+        # first turned away by name.
+        await self._clock.sleep(_TURN_AWAY_S)
+        await self._interceptor.idle(wait_s=self._config.drain_s)
+        # What still runs are watches of health, which end only with the server.
+        await self._server.stop(_CLOSE_S)
+
+
+def _try_to_bind(host: str, port: int) -> None:
+    """Raise ``CannotListen`` with the system's reason: gRPC keeps it, and writes to stderr itself."""
+    bare = host.removeprefix("[").removesuffix("]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            bare, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 def _add_servicers(

@@ -76,6 +76,13 @@ class RequestIdReused(InvoiceError):
 
     reason = "REQUEST_ID_REUSED"
 
+    def __init__(self, request_id: str, fields: Sequence[str]) -> None:
+        super().__init__(
+            f"the request id stands for another request: {', '.join(fields)} differ",
+            request_id=request_id,
+            fields=",".join(fields),
+        )
+
 
 class InProgress(InvoiceError):
     """The first call with this id has its number and is still being signed. Effect: unknown; retry with the same id."""
@@ -88,17 +95,26 @@ class TaxpayerNotFound(InvoiceError):
 
     reason = "TAXPAYER_NOT_FOUND"
 
+    def __init__(self, taxpayer: str) -> None:
+        super().__init__(f"{taxpayer} is not registered here", taxpayer=taxpayer)
+
 
 class TaxpayerExists(InvoiceError):
     """The taxpayer is registered already, by another request. Effect: none."""
 
     reason = "TAXPAYER_EXISTS"
 
+    def __init__(self, taxpayer: str) -> None:
+        super().__init__(f"{taxpayer} is registered already", taxpayer=taxpayer)
+
 
 class PointNotFound(InvoiceError):
     """The taxpayer has no such issuing point. Effect: none."""
 
     reason = "POINT_NOT_FOUND"
+
+    def __init__(self, taxpayer: str, point: int) -> None:
+        super().__init__(f"{taxpayer} has no point {point}", taxpayer=taxpayer, point=point)
 
 
 class InvoiceNotFound(InvoiceError):
@@ -114,7 +130,10 @@ class DeviceNotReady(InvoiceError):
 
 
 class StockExhausted(InvoiceError):
-    """No number of this type is left where it was asked for. Effect: none."""
+    """Too few numbers of this type are left where they were asked for. Effect: none.
+
+    ``facts`` tell ``available_count``; whoever knows adds ``taxpayer``, ``type`` and ``point``.
+    """
 
     reason = "STOCK_EXHAUSTED"
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import apsw
 
-from invoice.errors import PointNotFound
+from invoice.errors import PointNotFound, StockExhausted
 from ledger.bindings import bind, first_effect
 from ledger.records import Act, Binding, SegmentRecord
 from ledger.segments import pool, segment_record
@@ -40,8 +40,12 @@ def assign(
         return [SegmentRecord(**segment) for segment in effect["segments"]], True
     owner = taxpayer_of(connection, binding.tenant, tax_number)
     if all(known.point != point for known in owner.points):
-        raise PointNotFound(f"there is no point {point}", point=point)
-    cuts = cut_pool(pool(connection, tax_number, type_code), count)
+        raise PointNotFound(tax_number, point)
+    try:
+        cuts = cut_pool(pool(connection, tax_number, type_code), count)
+    except StockExhausted as error:
+        error.facts |= {"taxpayer": tax_number, "type": type_code}
+        raise
     made = [segment_record(connection, _give(connection, cut, point)) for cut in cuts]
     bind(
         connection,

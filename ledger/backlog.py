@@ -52,7 +52,7 @@ SELECT i.invoice_id, i.submission_number, o.state, o.rejection,
 def backlog(connection: apsw.Connection, tenant: str, tax_number: str) -> BacklogRecord:
     """Return where a taxpayer's uploads stand; raise :class:`TaxpayerNotFound` for another's."""
     if fetch_one(connection, _OWNED, (tenant, tax_number)) is None:
-        raise TaxpayerNotFound("no such taxpayer is registered", tax_number=tax_number)
+        raise TaxpayerNotFound(tax_number)
     counts = dict.fromkeys(_STATES, 0)
     counts.update(fetch(connection, _COUNTS, (tax_number,)))
     return BacklogRecord(

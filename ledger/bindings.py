@@ -1,6 +1,5 @@
 """Request ids on admin writes: bound with the effect, replayed or refused afterwards (I3)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import apsw
@@ -53,9 +52,9 @@ def first_effect(connection: apsw.Connection, binding: Binding) -> Any:
         return None
     action, request, effect, _ = rows[0]
     if action != binding.action:
-        raise reused(binding.request_id, action, ("action",))
+        raise RequestIdReused(binding.request_id, ("action",))
     if request != binding.request:
-        raise reused(binding.request_id, action, _differences(request, binding.request))
+        raise RequestIdReused(binding.request_id, _differences(request, binding.request))
     return from_json(effect)
 
 
@@ -79,16 +78,6 @@ def bind(
             to_json(effect),
             act.at,
         ),
-    )
-
-
-def reused(request_id: str, action: str, fields: Sequence[str]) -> RequestIdReused:
-    """Say that an id is bound to another request, and in which fields the two differ."""
-    named = ", ".join(fields)
-    return RequestIdReused(
-        f"the request id is bound to another request ({action}): {named} differ",
-        request_id=request_id,
-        fields=",".join(fields),
     )
 
 

@@ -159,9 +159,10 @@ def _check_wish(connection: apsw.Connection, grant: GrantRecord, owner: Taxpayer
     if held + grant.count > held_max:
         raise HoldingExceeded(
             f"{grant.count} wanted and {held} held or on the way, at most {held_max}",
-            wanted_count=grant.count,
+            taxpayer=grant.tax_number,
+            type=grant.type,
             held_count=held,
-            held_count_max=held_max,
+            holding_count_max=held_max,
         )
 
 

@@ -11,9 +11,9 @@ from invoice.errors import (
     InvoiceError,
     LedgerUnavailable,
     PointNotFound,
+    RequestIdReused,
     TaxpayerNotFound,
 )
-from ledger.bindings import reused
 from ledger.bulk import Bulk
 from ledger.records import Reservation, Reserved
 from ledger.rows import entry_by_id
@@ -25,7 +25,7 @@ CLOCK_BEHIND_S_MAX = 1_800
 
 _KNOWN = Bulk(
     """
-SELECT tenant, request_id, action, invoice_id
+SELECT tenant, request_id, invoice_id
   FROM request_id
  WHERE (tenant, request_id) IN (VALUES {rows})
 """,
@@ -118,7 +118,7 @@ def _fill(
         item = reservations[at]
         key = item.tenant, item.request_id
         if key in known:
-            group.answers[at] = _replay(connection, item, *known[key])
+            group.answers[at] = _replay(connection, item, known[key])
         elif key in seen:
             again.append(at)
         else:
@@ -154,25 +154,30 @@ def _take(
 def _judge(item: Reservation, counter: Counter | None, now: float) -> Reserved | None:
     """Return why the item gets no number, or None when only stock can still stand in its way."""
     if counter is None or counter.tenant != item.tenant:
-        return _no(TaxpayerNotFound("no such taxpayer is registered", tax_number=item.tax_number))
+        return _no(TaxpayerNotFound(item.tax_number))
     if counter.version != item.taxpayer_version:
         return Reserved(stale=True)
     if counter.machine_number is None:
-        return _no(PointNotFound(f"there is no point {item.point}", point=item.point))
+        return _no(PointNotFound(item.tax_number, item.point))
     behind_s = counter.last_issue_time - now
     if behind_s > CLOCK_BEHIND_S_MAX:
-        return _no(ClockSkew(f"the clock is {behind_s:.0f} s behind the last invoice"))
+        return _no(
+            ClockSkew(
+                f"the clock is {behind_s:.0f} s behind the last invoice", skew_s=-round(behind_s)
+            )
+        )
     return None
 
 
 def _known(
     connection: apsw.Connection, items: Sequence[Reservation]
-) -> dict[tuple[str, str], tuple[str, int | None]]:
+) -> dict[tuple[str, str], int | None]:
+    """Map the ids that are bound to their invoice, or to None for another kind of write."""
     ids: list[Value] = []
     # Sorted, as every ledger takes them: first of all locks.
     for tenant, request_id in sorted({(item.tenant, item.request_id) for item in items}):
         ids += (tenant, request_id)
-    return {(row[0], row[1]): (row[2], row[3]) for row in _KNOWN.run(connection, ids)}
+    return {(row[0], row[1]): row[2] for row in _KNOWN.run(connection, ids)}
 
 
 def _counters(
@@ -196,16 +201,14 @@ def _counters(
     return counters
 
 
-def _replay(
-    connection: apsw.Connection, item: Reservation, action: str, invoice_id: int | None
-) -> Reserved:
+def _replay(connection: apsw.Connection, item: Reservation, invoice_id: int | None) -> Reserved:
     if invoice_id is None:
-        return _no(reused(item.request_id, action, ("action",)))
+        return _no(RequestIdReused(item.request_id, ("action",)))
     entry = entry_by_id(connection, invoice_id)
     if entry.fingerprint == item.fingerprint:
         return Reserved(entry=entry, replayed=True)
     fields = differences(tail_of(entry.content), item.tail)
-    return _no(reused(item.request_id, action, fields))
+    return _no(RequestIdReused(item.request_id, fields))
 
 
 def _no(error: InvoiceError) -> Reserved:

@@ -170,6 +170,8 @@ class Taking:
 def _exhausted(name: CounterName) -> StockExhausted:
     return StockExhausted(
         f"point {name.point} has no number of type {name.type} left",
+        taxpayer=name.tax_number,
         point=name.point,
         type=name.type,
+        available_count=0,
     )

@@ -69,7 +69,7 @@ def register(
     if first_effect(connection, binding) is not None:
         return taxpayer_of(connection, binding.tenant, tax_number), True
     if fetch_one(connection, _EXISTS, (tax_number,)) is not None:
-        raise TaxpayerExists(f"{tax_number} is registered already", tax_number=tax_number)
+        raise TaxpayerExists(tax_number)
     _store(connection, record)
     effect: Json = {
         "tax_number": tax_number,
@@ -93,7 +93,7 @@ def taxpayer_of(connection: apsw.Connection, tenant: str, tax_number: str) -> Ta
     """Return a tenant's taxpayer; raise :class:`TaxpayerNotFound` when it has no such one."""
     record = find_taxpayer(connection, tenant, tax_number)
     if record is None:
-        raise TaxpayerNotFound("no such taxpayer is registered", tax_number=tax_number)
+        raise TaxpayerNotFound(tax_number)
     return record
 
 

@@ -52,7 +52,6 @@ def assign(pool: Iterable[Segment], count: int) -> list[Cut]:
     if missing_count:
         raise StockExhausted(
             f"{count} numbers wanted, {count - missing_count} left in the pool",
-            wanted_count=count,
-            left_count=count - missing_count,
+            available_count=count - missing_count,
         )
     return cuts

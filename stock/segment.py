@@ -73,8 +73,7 @@ def take(segment: Segment, count: int) -> Taken:
     if not 0 <= count <= segment.available_count:
         raise StockExhausted(
             f"{count} numbers wanted, {segment.available_count} left in the segment",
-            wanted_count=count,
-            left_count=segment.available_count,
+            available_count=segment.available_count,
         )
     written = numbers(segment, segment.next, count)
     return Taken(replace(segment, next=segment.next + count), written)

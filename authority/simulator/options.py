@@ -37,16 +37,17 @@ class Options:
             windows=_given(self.windows, present.windows),
             offline_limits=OfflineLimits(
                 age_hours_max=_limit(self.age_hours, limits.age_hours_max),
-                amount_fen_max=_limit(
-                    None if self.amount_yuan is None else self.amount_yuan * _FEN_PER_YUAN,
-                    limits.amount_fen_max,
-                ),
+                amount_fen_max=_limit(_fen(self.amount_yuan), limits.amount_fen_max),
                 count_max=_limit(self.count, limits.count_max),
                 lock_day=_limit(self.lock_day, limits.lock_day),
             ),
             holding_count_max=_given(self.holding, present.holding_count_max),
             result_delay_ms=_given(self.result_delay_ms, present.result_delay_ms),
         )
+
+
+def _fen(yuan: int | None) -> int | None:
+    return yuan if yuan is None or yuan < 0 else yuan * _FEN_PER_YUAN
 
 
 def parse(arguments: Sequence[str]) -> Options:

@@ -97,7 +97,7 @@ class Stream:
         """Read the taxpayer's windows, and what they have seen before this process."""
         record = await self._ledger.taxpayer(self._tenant, self._tax_number)
         if record is None:
-            raise TaxpayerNotFound(f"no taxpayer {self._tax_number}", tax_number=self._tax_number)
+            raise TaxpayerNotFound(self._tax_number)
         self._batch_count_max = min(record.batch_count_max, SUBMIT_COUNT_MAX)
         await self._pacer.open(
             [

@@ -79,6 +79,12 @@ def test_options_change_what_is_given_and_keep_the_rest() -> None:
     assert (policy.windows, policy.result_delay_ms) == ((), 9)
 
 
+def test_minus_one_takes_a_limit_away() -> None:
+    options = parse(["--listen", "127.0.0.1:0", "--store", "s", "--amount-yuan", "-1"])
+
+    assert options.policy(Policy()).offline_limits.amount_fen_max is None
+
+
 @pytest.mark.parametrize(
     "given_",
     [

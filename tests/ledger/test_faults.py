@@ -25,7 +25,7 @@ HOT_STATEMENTS = [
     "INSERT INTO outbox",
     "UPDATE meter SET change_number",
     "INSERT INTO change",
-    "SELECT tenant, request_id, action",
+    "SELECT tenant, request_id, invoice_id",
     "SELECT w.column1, w.column2, w.column3, t.tenant",
     "SELECT segment_id",
     "INSERT INTO request_id",

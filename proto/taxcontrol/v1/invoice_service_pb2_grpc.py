@@ -79,7 +79,7 @@ class InvoiceServiceServicer(object):
         and one bad item never spoils another.
 
         The same request id twice in one batch: the second replays, or is `REQUEST_ID_REUSED`.
-        Fails as a whole only with `BATCH_TOO_LARGE`, `INVALID_REQUEST` (no item),
+        Fails as a whole only with `BATCH_TOO_LARGE`, `INVALID_REQUEST` (no item), `OVERLOADED`,
         `DEADLINE_TOO_SHORT` or `SHUTTING_DOWN`, effect none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

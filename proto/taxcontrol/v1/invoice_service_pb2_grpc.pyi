@@ -52,7 +52,7 @@ class InvoiceServiceStub:
     and one bad item never spoils another.
 
     The same request id twice in one batch: the second replays, or is `REQUEST_ID_REUSED`.
-    Fails as a whole only with `BATCH_TOO_LARGE`, `INVALID_REQUEST` (no item),
+    Fails as a whole only with `BATCH_TOO_LARGE`, `INVALID_REQUEST` (no item), `OVERLOADED`,
     `DEADLINE_TOO_SHORT` or `SHUTTING_DOWN`, effect none.
     """
     GetInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _invoice_service_pb2.GetInvoiceResponse]
@@ -86,7 +86,7 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     and one bad item never spoils another.
 
     The same request id twice in one batch: the second replays, or is `REQUEST_ID_REUSED`.
-    Fails as a whole only with `BATCH_TOO_LARGE`, `INVALID_REQUEST` (no item),
+    Fails as a whole only with `BATCH_TOO_LARGE`, `INVALID_REQUEST` (no item), `OVERLOADED`,
     `DEADLINE_TOO_SHORT` or `SHUTTING_DOWN`, effect none.
     """
     GetInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _invoice_service_pb2.GetInvoiceResponse]  # type: ignore[assignment]
@@ -129,7 +129,7 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         and one bad item never spoils another.
 
         The same request id twice in one batch: the second replays, or is `REQUEST_ID_REUSED`.
-        Fails as a whole only with `BATCH_TOO_LARGE`, `INVALID_REQUEST` (no item),
+        Fails as a whole only with `BATCH_TOO_LARGE`, `INVALID_REQUEST` (no item), `OVERLOADED`,
         `DEADLINE_TOO_SHORT` or `SHUTTING_DOWN`, effect none.
         """
 
