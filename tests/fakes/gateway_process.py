@@ -54,7 +54,7 @@ level = "{level}"
 class GatewayProcess:
     """Runs ``python -m gateway``.
 
-    ``hsm`` are further settings of that section. ``prefix`` is a command to run it under, and
+    ``hsm`` are further settings of that section, ``settings`` further sections. ``prefix`` is a command to run it under, and
     ``module`` another program that takes the same arguments. ``printed`` is what it wrote to
     standard output so far; its log is in ``log``.
     """
@@ -66,6 +66,7 @@ class GatewayProcess:
         authority: str,
         hsm: Mapping[str, object] | None = None,
         level: str = "info",
+        settings: str = "",
         prefix: Sequence[str] = (),
         module: str = "gateway",
     ) -> None:
@@ -76,6 +77,7 @@ class GatewayProcess:
         self._authority = authority
         self._hsm = "\n".join(f"{name} = {value!r}" for name, value in (hsm or {}).items())
         self._level = level
+        self._settings = settings
         self._prefix = tuple(prefix)
         self._module = module
         self.printed = ""
@@ -113,6 +115,7 @@ class GatewayProcess:
             CONFIG.format(
                 listen=self.target, authority=self._authority, hsm=self._hsm, level=self._level
             )
+            + self._settings
         )
 
     def start(self) -> None:
