@@ -15,7 +15,17 @@ import uvloop
 from gateway import config as configuration
 from gateway import log, server
 from hsm.errors import HsmError
+from invoice.errors import InvoiceError
 from ledger.errors import LedgerError
+
+# What an operator can mend. An InvoiceError at start is a ledger or device that fails on its first use.
+_SAYABLE = (
+    configuration.ConfigError,
+    LedgerError,
+    HsmError,
+    InvoiceError,
+    server.CannotListen,
+)
 
 
 def main() -> int:
@@ -28,7 +38,7 @@ def main() -> int:
             return 0
         log.configure(config.log)
         uvloop.run(_serve(config))
-    except (configuration.ConfigError, LedgerError, HsmError, server.CannotListen) as error:
+    except _SAYABLE as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 1
     return 0

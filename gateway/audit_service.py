@@ -19,6 +19,7 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
 
     def __init__(self, *, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._endings: set[asyncio.Task[None]] = set()
 
     async def CheckBooks(
         self, request: pb2.CheckBooksRequest, context: Context
@@ -26,11 +27,30 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
         """Check the books off the loop; a caller that hangs up ends it."""
         del request, context
         progress = self._ledger.check_books()
+        pending: asyncio.Future[BooksProgress | None] | None = None
         try:
-            while (step := await asyncio.to_thread(next, progress, None)) is not None:
+            while True:
+                pending = asyncio.ensure_future(asyncio.to_thread(next, progress, None))
+                # Shielded: a thread cannot be cancelled, so who is hung up on waits it out below.
+                step = await asyncio.shield(pending)
+                if step is None:
+                    return
                 yield _wire(step)
         finally:
-            await asyncio.shield(asyncio.to_thread(_close, progress))
+            ending = asyncio.create_task(_end(pending, progress))
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
+            await asyncio.shield(ending)
+
+
+async def _end(
+    pending: "asyncio.Future[BooksProgress | None] | None", progress: Iterator[BooksProgress]
+) -> None:
+    """Close the check once its running step, whose outcome nobody wants any more, has ended."""
+    if pending is not None:
+        await asyncio.wait([pending])
+        pending.exception()
+    await asyncio.to_thread(_close, progress)
 
 
 def _close(progress: Iterator[BooksProgress]) -> None:

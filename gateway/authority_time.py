@@ -1,7 +1,9 @@
 """How far this machine's clock is from the authority's.
 
 Every answer of the authority carries its time. The offset is kept against the monotonic clock, so
-it stays valid while the authority is away and a step of the wall clock shows at once.
+it stays valid while the authority is away and a step of the wall clock shows at once. Before the
+first contact the only witness is the ledger: no invoice is dated before the last one of its meter
+(``clock_trusted`` of ``Ledger.commit``).
 """
 
 from gateway.clock import Clock
@@ -22,6 +24,11 @@ class AuthorityTime:
         """Take an answer's time: ``authority_s`` unix, the other two on the monotonic clock."""
         # The answer was made somewhere between; half the round trip bounds the error.
         self._offset_s = authority_s - (sent_s + answered_s) / 2
+
+    @property
+    def known(self) -> bool:
+        """Whether the authority has told the time since start."""
+        return self._offset_s is not None
 
     def skew_s(self) -> float:
         """Wall clock minus authority's clock; 0 before the first contact."""

@@ -62,7 +62,9 @@ class IssueConfig:
     Args:
         group_count_max: Invoices in one transaction. Larger groups add latency, not rate: at 128
             the fsync is below a microsecond an invoice.
-        waiting_count_max: Drafts that may wait for a number; beyond it callers get OVERLOADED.
+        waiting_count_max: Invoices in work, from arrival to commit; beyond it callers get
+            OVERLOADED. What is taken must be signed within the device's wait, so this is at most
+            what the device signs in that time.
     """
 
     group_count_max: int = 128
@@ -173,6 +175,8 @@ def _value(kind: object, value: object, *, base: Path, key: str) -> object:
             raise ValueError(f"[{key}] must be a table")
         return _record(kind, value, base=base, key=key)
     if kind is Path and isinstance(value, str):
+        if "\0" in value:
+            raise ValueError(f"{key} must not contain a NUL character")
         return base / value
     if kind is float and type(value) is int:
         return float(value)

@@ -3,25 +3,30 @@
 The wish is stored first, under an id of its own for the authority. Whatever is lost afterwards,
 asking again under that id finds the same grant: so the same code serves the first try, a retry by
 the caller, and the resumption after a crash.
+
+A draw ends only by a reason of the authority's own, and never while the authority holds a grant
+for it. Anything else, such as being throttled, puts it off.
 """
 
 import asyncio
-import contextlib
 import uuid
 from dataclasses import replace
 from typing import Any
 
+import grpc
 import structlog
 
-from authority.port import Authority, Grant
+from authority.port import Authority, Grant, Throttled
 from gateway.clock import Clock
-from invoice.errors import AuthorityRefused, InvoiceError
+from invoice.errors import AuthorityRefused, AuthorityUnavailable, InvoiceError
+from ledger.errors import GrantOverlaps
 from ledger.port import Ledger
 from ledger.records import Act, Binding, GrantRecord
 
 log = structlog.get_logger()
 
 _RESUME_S = 5.0
+_GRANT_UNKNOWN = "GRANT_UNKNOWN"
 
 
 class Drawer:
@@ -61,7 +66,8 @@ class Drawer:
         """Draw ``count`` numbers; return the grant and whether an earlier call asked for it.
 
         Raises:
-            AuthorityRefused: For good; also on every replay.
+            AuthorityRefused: For good; also on every replay. GRANT_OVERLAPS when the authority
+                granted numbers that another grant holds.
             AuthorityUnavailable: Effect unknown; the draw goes on by itself.
         """
         wish = GrantRecord(
@@ -92,21 +98,19 @@ class Drawer:
     def _ended(self, place: tuple[str, str], done: asyncio.Task[GrantRecord]) -> None:
         del self._running[place]
         # Looked at here, since the caller that would have seen the failure may have hung up.
-        if not done.cancelled() and (error := done.exception()) is not None:
-            reason = error.reason if isinstance(error, InvoiceError) else repr(error)
-            log.warning("draw.waiting", reason=reason)
+        error = None if done.cancelled() else done.exception()
+        if error is None or isinstance(error, AuthorityRefused):  # it ended
+            return
+        if isinstance(error, InvoiceError):
+            log.warning("draw.waiting", reason=error.reason)
+        else:
+            log.error("draw.bug", exc_info=error)
 
     async def _carry_on(self, grant: GrantRecord) -> GrantRecord:
         if grant.state == "REQUESTED":
             grant = await self._ask(grant)
         if grant.state == "GRANTED":
-            await self._authority.confirm_grant(grant.grant_id)
-            grant = await self._ledger.confirm_grant(
-                grant.tenant, grant.request_id, self._clock.now()
-            )
-            log.info(
-                "draw.confirmed", tax_number=grant.tax_number, type=grant.type, count=grant.count
-            )
+            grant = await self._confirm(grant)
         if grant.state == "REFUSED":
             raise AuthorityRefused(
                 f"the authority refused the draw: {grant.refusal}", authority_reason=grant.refusal
@@ -114,20 +118,58 @@ class Drawer:
         return grant
 
     async def _ask(self, grant: GrantRecord) -> GrantRecord:
+        """Phase one: from REQUESTED to what the authority granted, or to its refusal."""
         try:
-            granted = await self._authority.grant_stock(
+            granted = await self._granted(grant)
+        except AuthorityRefused as error:
+            return await self._refuse(grant, _final_reason(error))
+        try:
+            return await self._ledger.store_grant(_record(grant, granted))
+        except GrantOverlaps as error:
+            overlap = str(error)
+        # Nothing can be issued of it, and asking again would bring the same numbers.
+        log.error("draw.overlaps", tax_number=grant.tax_number, type=grant.type, overlap=overlap)
+        return await self._refuse(grant, "GRANT_OVERLAPS")
+
+    async def _granted(self, grant: GrantRecord) -> Grant:
+        """What the authority grants; a refusal is believed once it has no grant for us."""
+        try:
+            return await self._authority.grant_stock(
                 request_id=grant.authority_request_id,
                 tax_number=grant.tax_number,
                 type=grant.type,
                 count=grant.count,
             )
         except AuthorityRefused as error:
-            refusal = error.facts.get("authority_reason", "REFUSED")
-            log.warning(
-                "draw.refused", tax_number=grant.tax_number, type=grant.type, refusal=refusal
-            )
-            return await self._ledger.refuse_grant(grant.tenant, grant.request_id, refusal)
-        return await self._ledger.store_grant(_granted(grant, granted))
+            _final_reason(error)
+            # An earlier try may have been granted and its answer lost.
+            try:
+                found = await self._authority.get_grant(grant.authority_request_id)
+            except AuthorityRefused as unanswered:
+                raise _put_off(unanswered) from unanswered
+            if found is None:
+                raise
+            return found
+
+    async def _confirm(self, grant: GrantRecord) -> GrantRecord:
+        """Phase two: from GRANTED to CONFIRMED, its numbers in the pool."""
+        try:
+            await self._authority.confirm_grant(grant.grant_id)
+        except AuthorityRefused as error:
+            reason = _final_reason(error)
+            if reason != _GRANT_UNKNOWN:
+                raise _put_off(error) from error
+            # The authority says that these numbers are not ours; none of them was used.
+            return await self._refuse(grant, reason)
+        confirmed = await self._ledger.confirm_grant(
+            grant.tenant, grant.request_id, self._clock.now()
+        )
+        log.info("draw.confirmed", tax_number=grant.tax_number, type=grant.type, count=grant.count)
+        return confirmed
+
+    async def _refuse(self, grant: GrantRecord, refusal: str) -> GrantRecord:
+        log.warning("draw.refused", tax_number=grant.tax_number, type=grant.type, refusal=refusal)
+        return await self._ledger.refuse_grant(grant.tenant, grant.request_id, refusal)
 
     async def _resume_forever(self) -> None:
         while True:
@@ -144,11 +186,24 @@ class Drawer:
             if (grant.tenant, grant.request_id) in self._running:
                 continue
             log.info("draw.resumed", tax_number=grant.tax_number, type=grant.type)
-            with contextlib.suppress(AuthorityRefused):
-                await asyncio.shield(self._carrying(grant))
+            # Waited for without its failure: one grant that cannot end must not block the others.
+            await asyncio.wait([self._carrying(grant)])
 
 
-def _granted(wish: GrantRecord, granted: Grant) -> GrantRecord:
+def _final_reason(error: AuthorityRefused) -> str:
+    """The authority's own reason; raise ``AuthorityUnavailable`` when it gave none or said later."""
+    reason = error.facts.get("authority_reason", "")
+    # A bare gRPC code may come from anything on the way, a proxy or an expired certificate.
+    if isinstance(error, Throttled) or not reason or reason in grpc.StatusCode.__members__:
+        raise _put_off(error) from error
+    return reason
+
+
+def _put_off(error: AuthorityRefused) -> AuthorityUnavailable:
+    return AuthorityUnavailable(f"put off: {error.message}", retry_s=error.retry_s)
+
+
+def _record(wish: GrantRecord, granted: Grant) -> GrantRecord:
     return replace(
         wish,
         state="GRANTED",

@@ -1,4 +1,4 @@
-"""True readiness, per service: what a service needs is asked, not assumed.
+"""True readiness, per service: what a service needs is proved each second, not assumed.
 
 Issuing needs a ledger that writes and a signing device; reading and administering need the
 ledger. The authority is in no list: issuing goes on while it is away.
@@ -6,8 +6,9 @@ ledger. The authority is in no list: issuing goes on while it is away.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine
 from enum import Enum
+from typing import Any
 
 import structlog
 from grpc_health.v1 import health, health_pb2
@@ -21,6 +22,8 @@ from ledger.port import Ledger
 log = structlog.get_logger()
 
 _PROBE_S = 1.0
+# A proof that takes longer has failed: callers would wait as long.
+_LATE_S = 2.0
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -30,6 +33,33 @@ class Need(Enum):
 
     LEDGER = "ledger"
     LEDGER_AND_DEVICE = "ledger and device"
+
+
+class _Proof:
+    """A proof that may hang. Whoever is late is waited for, not asked again: nothing piles up."""
+
+    def __init__(self, prove: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._prove = prove
+        self._running: asyncio.Task[None] | None = None
+
+    async def given(self) -> bool:
+        """Whether it succeeded within ``_LATE_S``."""
+        if self._running is None:
+            self._running = asyncio.create_task(self._prove())
+        await asyncio.wait([self._running], timeout=_LATE_S)
+        if not self._running.done():
+            return False
+        ended, self._running = self._running, None
+        try:
+            ended.result()
+        except InvoiceError:
+            return False
+        return True
+
+    async def end(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
 
 
 class Readiness:
@@ -47,7 +77,8 @@ class Readiness:
     ) -> None:
         self._servicer = servicer
         self._needs = {"": Need.LEDGER_AND_DEVICE, **needs}
-        self._ledger = ledger
+        self._ledger = _Proof(ledger.ping)
+        self._device = _Proof(signer.probe)
         self._signer = signer
         self._registry = registry
         self._clock = clock
@@ -65,6 +96,8 @@ class Readiness:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
+        await self._ledger.end()
+        await self._device.end()
         await self._servicer.enter_graceful_shutdown()
 
     async def _look_forever(self) -> None:
@@ -76,8 +109,8 @@ class Readiness:
                 log.exception("health.bug")
 
     async def _look(self) -> None:
-        ledger = await self._ledger_writes()
-        device = self._device_signs(self._registry.key_ids())
+        ledger, signs = await asyncio.gather(self._ledger.given(), self._device.given())
+        device = signs and self._some_key_serves()
         for service, need in self._needs.items():
             ready = ledger and (device or need is Need.LEDGER)
             if self._known.get(service) != ready:
@@ -85,14 +118,7 @@ class Readiness:
                 await self._servicer.set(service, _SERVING if ready else _NOT_SERVING)
                 log.info("health.changed", service=service, ready=ready)
 
-    async def _ledger_writes(self) -> bool:
-        try:
-            await self._ledger.ping()
-        except InvoiceError:
-            return False
-        return True
-
-    def _device_signs(self, key_ids: Iterable[str]) -> bool:
+    def _some_key_serves(self) -> bool:
         """Any key will do: one taxpayer's broken key must not take the others' service away."""
-        keys = list(key_ids)
+        keys = self._registry.key_ids()
         return not keys or any(self._signer.available(key_id) for key_id in keys)

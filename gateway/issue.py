@@ -7,25 +7,24 @@ gathers by itself.
 
 A caller only waits for the outcome. It may hang up at any moment: the work belongs to the issuer.
 A crash between reserve and settle leaves a RESERVED row with the content to be signed; the sweep
-and the start of the next process finish it through the same code.
+finishes it through the same code.
 """
 
 import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from gateway.clock import Clock
+from gateway.job import Job, Key, StaleTaxpayer, Waiter, give_up, in_progress
 from gateway.registry import Registry
 from hsm.port import Signer
 from invoice import content, marks
 from invoice.errors import (
     HsmUnavailable,
-    InProgress,
     InvoiceError,
     LedgerUnavailable,
     Overloaded,
@@ -37,54 +36,20 @@ from ledger.records import Entry, GroupResult, Reservation, Reserved, Settlement
 
 log = structlog.get_logger()
 
-# The answer must leave before the caller's deadline, or it cannot be told apart from a loss.
-DEADLINE_MARGIN_S = 0.02
 # How often an entry that another gateway is signing is looked at.
 _ELSEWHERE_POLL_S = 0.05
-_SWEEP_S = 1.0
-_SWEEP_COUNT_MAX = 1000
 # A clamp of the issue time beyond this is worth an operator's look (protocol, "Reserve, sign, settle").
 _CLAMP_WARNING_S = 5.0
 
-
-class StaleTaxpayer(Exception):
-    """The registration changed after the rules were checked: check again and come back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """A settled entry, and whether an earlier call made it."""
-
-    entry: Entry
-    replayed: bool
-
-
-Waiter = asyncio.Future[Issued]
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One request id in work here.
-
-    ``repeats`` asked for the same again meanwhile. ``followers`` ask for something else under the
-    same id and are looked at once this one has ended.
-    """
-
-    reservation: Reservation | None
-    entry: Entry | None = None
-    replayed: bool = False
-    waiters: list[Waiter] = field(default_factory=list)
-    repeats: list[Waiter] = field(default_factory=list)
-    followers: list[tuple[Reservation, Waiter]] = field(default_factory=list)
-
-    def wanted(self) -> bool:
-        return any(not waiter.done() for waiter in (*self.waiters, *self.repeats))
+_Place = tuple[str, str, str]
+"""(tenant, tax number, machine number): what one key signs for."""
 
 
 class Issuer:
     """Issues drafts. ``submit`` starts one; the future it returns may be abandoned freely.
 
     ``on_issued`` hears, after every commit that settled something, whose invoices they were.
+    ``clock_trusted`` says whether the authority has told the time since the start.
     """
 
     def __init__(
@@ -98,6 +63,7 @@ class Issuer:
         group_count_max: int,
         waiting_count_max: int,
         on_issued: Callable[[Iterable[str]], None],
+        clock_trusted: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
         self._signer = signer
@@ -107,77 +73,118 @@ class Issuer:
         self._group_count_max = group_count_max
         self._waiting_count_max = waiting_count_max
         self._on_issued = on_issued
-        self._running: dict[tuple[str, str], _Job] = {}
-        self._waiting: deque[_Job] = deque()
-        self._signed: list[tuple[_Job, Settlement]] = []
+        self._clock_trusted = clock_trusted
+        self._running: dict[Key, Job] = {}
+        self._waiting: deque[Job] = deque()
+        self._signed: list[tuple[Job, Settlement]] = []
+        self._follower_count = 0
         self._work = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._closing = False
-        self._loops: list[asyncio.Task[None]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._committer: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[object]] = set()
 
     # --- life ---------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begin to commit and to sweep.
-
-        What an earlier process left behind is finished while new work is already taken.
-        """
-        self._loops.append(asyncio.create_task(self._commit_forever(), name="issue.commit"))
-        self._loops.append(asyncio.create_task(self._sweep_forever(), name="issue.sweep"))
+        """Begin to commit."""
+        self._committer = asyncio.create_task(self._commit_forever(), name="issue.commit")
 
     async def close(self, *, grace_s: float) -> None:
         """Take no new work, finish what runs within ``grace_s``, stop.
 
-        What is left RESERVED is finished by the next start.
+        What is left RESERVED is finished by the next start, and its callers are told to ask again.
         """
         self._closing = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 await self._quiet.wait()
-        for task in (*self._loops, *self._tasks):
+        tasks = [*self._tasks, *([self._committer] if self._committer else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        unheard = set(self._waiting)
         for job in list(self._running.values()):
-            self._fail(job, ShuttingDown("the gateway stopped; retry with the same request id"))
+            # Whatever has been handed to the ledger may have taken effect.
+            known = job not in unheard
+            self._fail(job, in_progress(job.key[1]) if known else _shutting_down())
 
     # --- callers ------------------------------------------------------------------------
 
     def admit(self, count: int) -> None:
-        """Raise ``Overloaded`` unless ``count`` more drafts may wait; all of them or none."""
-        if len(self._waiting) + count > self._waiting_count_max:
-            raise Overloaded(
-                "too much work is waiting", retry_s=1.0, waiting_count=len(self._waiting)
-            )
+        """Raise ``Overloaded`` unless ``count`` more may be in work; all of them or none.
+
+        Counted until they are settled, not only until they have a number: a number that is taken
+        must be signed, so none is taken that the device would not get to in time.
+        """
+        busy_count = len(self._running) + self._follower_count
+        if busy_count + count > self._waiting_count_max:
+            raise Overloaded("too much work is waiting", retry_s=1.0, waiting_count=busy_count)
 
     def submit(self, reservation: Reservation) -> Waiter:
         """Start issuing. The future ends with the outcome, ``InvoiceError`` or ``StaleTaxpayer``."""
         waiter: Waiter = asyncio.get_running_loop().create_future()
         if self._closing:
-            waiter.set_exception(ShuttingDown("the gateway is shutting down", retry_s=1.0))
+            waiter.set_exception(_shutting_down())
+            return waiter
+        job = self._running.get((reservation.tenant, reservation.request_id))
+        if job is None:
+            self._begin(Job(reservation, waiters=[waiter]))
         else:
-            self._enqueue(reservation, waiter)
+            job.join(reservation, waiter)
+            self._follower_count += 1
+            waiter.add_done_callback(self._follower_ended)
         return waiter
 
-    def expire(self, waiters: Sequence[Waiter], remaining_s: float) -> asyncio.TimerHandle:
-        """Answer IN_PROGRESS to those still waiting just before their deadline."""
-        return asyncio.get_running_loop().call_later(
-            max(0.0, remaining_s - DEADLINE_MARGIN_S), _give_up, waiters
-        )
+    def expire(self, waiters: Sequence[Waiter], at: float) -> asyncio.TimerHandle:
+        """Answer IN_PROGRESS to those of ``waiters`` still waiting at ``at`` on the loop's clock."""
+        return asyncio.get_running_loop().call_at(at, give_up, waiters)
 
-    def _enqueue(self, reservation: Reservation, waiter: Waiter) -> None:
-        key = (reservation.tenant, reservation.request_id)
-        job = self._running.get(key)
+    def _begin(self, job: Job) -> None:
+        self._running[job.key] = job
+        self._waiting.append(job)
+        self._quiet.clear()
+        self._work.set()
+
+    def _follower_ended(self, _: Waiter) -> None:
+        self._follower_count -= 1
+
+    # --- orphans ------------------------------------------------------------------------
+
+    def busy(self) -> set[Key]:
+        """The ids in work here. One that only looks how another process ends it is not."""
+        return {key for key, job in self._running.items() if not job.elsewhere}
+
+    async def finish(self, orphans: Iterable[Entry]) -> int:
+        """Sign and settle entries that nobody finishes; return how many could be signed.
+
+        Entries whose device is away are left. A caller that waits for such an entry is answered.
+        """
+        jobs = [job for entry in orphans if (job := await self._adopt(entry)) is not None]
+        return await self._sign_group(jobs)
+
+    async def _adopt(self, entry: Entry) -> Job | None:
+        try:
+            key = await self._registry.signing_key(
+                entry.tenant, entry.tax_number, entry.machine_number
+            )
+        except InvoiceError as error:
+            log.warning("sweep.left", number=entry.number, code=entry.code, reason=error.reason)
+            return None
+        # Looked up last: nothing may await between here and the insertion.
+        job = self._running.get((entry.tenant, entry.request_id))
+        if self._closing or not self._signer.available(key.key_id):
+            return None
         if job is None:
-            job = self._running[key] = _Job(reservation, waiters=[waiter])
-            self._waiting.append(job)
+            job = Job(None, entry=entry, replayed=True)
+            self._running[job.key] = job
             self._quiet.clear()
-            self._work.set()
-        elif _fingerprint(job) == reservation.fingerprint:
-            job.repeats.append(waiter)
-        else:
-            job.followers.append((reservation, waiter))
+            return job
+        if not job.elsewhere:
+            return None
+        job.entry, job.elsewhere = entry, False  # its poll ends; its callers hear from us
+        return job
 
     # --- commit -------------------------------------------------------------------------
 
@@ -199,16 +206,16 @@ class Issuer:
                 [job.reservation for job in arrived if job.reservation is not None],
                 worker=self._worker,
                 now=self._clock.now(),
+                clock_trusted=self._clock_trusted(),
             )
+            self._hand_out([job for job, _ in signed], arrived, result)
         except LedgerUnavailable as error:
             self._fail_all((*(job for job, _ in signed), *arrived), error)
-        except Exception as error:
+        except Exception as error:  # a bug ends its group and not the committer
             log.exception("issue.bug")
             self._fail_all((*(job for job, _ in signed), *arrived), error)
-        else:
-            self._hand_out([job for job, _ in signed], arrived, result)
 
-    def _hand_out(self, signed: list[_Job], arrived: list[_Job], result: GroupResult) -> None:
+    def _hand_out(self, signed: list[Job], arrived: list[Job], result: GroupResult) -> None:
         if result.clamped_s > _CLAMP_WARNING_S:
             log.warning("clock.clamped", clamped_s=round(result.clamped_s, 3))
         for job, entry in zip(signed, result.settled, strict=True):
@@ -224,7 +231,7 @@ class Issuer:
             log.debug("settle.done", count=len(signed))
             self._on_issued({entry.tax_number for entry in result.settled})
 
-    def _reserved(self, job: _Job, reserved: Reserved) -> bool:
+    def _reserved(self, job: Job, reserved: Reserved) -> bool:
         """Take note of one reservation's outcome; True when it must be signed now."""
         if reserved.error is not None:
             self._fail(job, reserved.error)
@@ -234,7 +241,7 @@ class Issuer:
             job.replayed = True
             self._succeed(job, reserved.entry)
         elif reserved.replayed and reserved.entry.worker != self._worker:
-            job.replayed = True
+            job.replayed = job.elsewhere = True
             self._spawn(self._await_elsewhere(job))
         else:
             # Ours: taken just now, or left behind when an earlier try could not be signed.
@@ -242,37 +249,35 @@ class Issuer:
             return True
         return False
 
-    async def _await_elsewhere(self, job: _Job) -> None:
-        """Another gateway holds the entry: look until it is settled or nobody waits any more."""
-        reservation = job.reservation
-        assert reservation is not None
-        while job.wanted():
+    async def _await_elsewhere(self, job: Job) -> None:
+        """Another gateway holds the entry: look until it is settled, ours, or wanted no more."""
+        while job.elsewhere and job.wanted():
             await self._clock.sleep(_ELSEWHERE_POLL_S)
             try:
-                entry = await self._ledger.find_request(reservation.tenant, reservation.request_id)
+                entry = await self._ledger.find_request(*job.key)
             except LedgerUnavailable as error:
                 self._fail(job, error)
                 return
             if entry is not None and entry.state is not InvoiceState.RESERVED:
                 self._succeed(job, entry)
                 return
-        self._fail(job, in_progress(reservation.request_id))
+        if job.elsewhere:
+            self._fail(job, in_progress(job.key[1]))
 
     # --- sign ---------------------------------------------------------------------------
 
-    async def _sign_group(self, jobs: list[_Job]) -> None:
-        """Sign reserved entries, one call to the device per key."""
-        by_device: dict[tuple[str, str, str], list[tuple[_Job, Entry]]] = {}
+    async def _sign_group(self, jobs: list[Job]) -> int:
+        """Sign reserved entries, one call to the device per key; return how many were signed."""
+        by_place: dict[_Place, list[tuple[Job, Entry]]] = {}
         for job in jobs:
             if (entry := job.entry) is not None:
                 place = (entry.tenant, entry.tax_number, entry.machine_number)
-                by_device.setdefault(place, []).append((job, entry))
-        if len(by_device) == 1:
-            await self._sign(*next(iter(by_device.items())))
-        else:
-            await asyncio.gather(*(self._sign(*item) for item in by_device.items()))
+                by_place.setdefault(place, []).append((job, entry))
+        if len(by_place) == 1:  # the usual case, without tasks for it
+            return await self._sign(*next(iter(by_place.items())))
+        return sum(await asyncio.gather(*(self._sign(*item) for item in by_place.items())))
 
-    async def _sign(self, place: tuple[str, str, str], pairs: list[tuple[_Job, Entry]]) -> None:
+    async def _sign(self, place: _Place, pairs: list[tuple[Job, Entry]]) -> int:
         try:
             key = await self._registry.signing_key(*place)
             signatures = await self._signer.sign(
@@ -281,106 +286,57 @@ class Issuer:
         except InvoiceError as error:
             # The numbers are ours for good, so whatever stopped us, the effect is unknown.
             failure = error if isinstance(error, HsmUnavailable) else _cannot_sign(error)
-            log.warning("sign.failed", count=len(pairs), reason=error.reason)
+            log.warning("sign.failed", count=len(pairs), cause=error.message)
             self._fail_all((job for job, _ in pairs), failure)
+            return 0
         except Exception as error:
             log.exception("issue.bug")
             self._fail_all((job for job, _ in pairs), error)
-        else:
-            log.debug("sign.done", count=len(pairs), key_id=key.key_id)
-            self._signed.extend(
-                (job, _settlement(entry, signature, key.key_id))
-                for (job, entry), signature in zip(pairs, signatures, strict=True)
-            )
-            self._work.set()
-
-    # --- sweep --------------------------------------------------------------------------
-
-    async def _sweep_forever(self) -> None:
-        while True:
-            try:
-                await self._sweep()
-            except LedgerUnavailable as error:
-                log.warning("sweep.failed", reason=error.reason)
-            except Exception:
-                log.exception("sweep.bug")
-            await self._clock.sleep(_SWEEP_S)
-
-    async def _sweep(self) -> None:
-        """Finish RESERVED entries that nobody finishes: a dead worker's, or our own after a fault."""
-        if self._closing:
-            return
-        now = self._clock.now()
-        await self._ledger.beat(self._worker, now)
-        # What is in work before the look is settled by its own job, perhaps during the look.
-        before = set(self._running)
-        orphans = await self._ledger.orphans(
-            worker=self._worker, now=now, count_max=_SWEEP_COUNT_MAX
+            return 0
+        log.debug("sign.done", count=len(pairs), key_id=key.key_id)
+        self._signed.extend(
+            (job, _settlement(entry, signature, key.key_id))
+            for (job, entry), signature in zip(pairs, signatures, strict=True)
         )
-        left = [entry for entry in orphans if (entry.tenant, entry.request_id) not in before]
-        jobs = [job for entry in left if (job := await self._adopt(entry)) is not None]
-        if jobs:
-            log.info("sweep.adopted", count=len(jobs))
-            await self._sign_group(jobs)
-
-    async def _adopt(self, entry: Entry) -> _Job | None:
-        """Make a job of an orphan, unless it is in work here or its device is away."""
-        try:
-            key = await self._registry.signing_key(
-                entry.tenant, entry.tax_number, entry.machine_number
-            )
-        except InvoiceError as error:
-            log.warning("sweep.left", number=entry.number, code=entry.code, reason=error.reason)
-            return None
-        # Looked up last: nothing may await between here and the insertion.
-        place = (entry.tenant, entry.request_id)
-        if place in self._running or not self._signer.available(key.key_id):
-            return None
-        job = self._running[place] = _Job(None, entry=entry, replayed=True)
-        self._quiet.clear()
-        return job
+        self._work.set()
+        return len(pairs)
 
     # --- outcomes -----------------------------------------------------------------------
 
-    def _succeed(self, job: _Job, entry: Entry) -> None:
-        for waiter in job.waiters:
-            if not waiter.done():
-                waiter.set_result(Issued(entry, job.replayed))
-        for waiter in job.repeats:
-            if not waiter.done():
-                waiter.set_result(Issued(entry, replayed=True))
-        self._end(job, (entry.tenant, entry.request_id))
+    def _succeed(self, job: Job, entry: Entry) -> None:
+        if self._end(job):
+            job.succeed(entry)
 
-    def _fail_all(self, jobs: Iterable[_Job], error: Exception) -> None:
+    def _fail_all(self, jobs: Iterable[Job], error: Exception) -> None:
         for job in jobs:
             self._fail(job, error)
 
-    def _fail(self, job: _Job, error: Exception) -> None:
-        for waiter in (*job.waiters, *job.repeats):
-            if not waiter.done():
-                waiter.set_exception(error)
-        known = job.reservation or job.entry
-        assert known is not None
-        self._end(job, (known.tenant, known.request_id))
+    def _fail(self, job: Job, error: Exception) -> None:
+        if not self._end(job):
+            return
+        job.fail(error)
+        if (follower := job.next()) is None:
+            return
+        if self._closing:
+            for _, waiter in ((None, follower.waiters[0]), *follower.followers):
+                if not waiter.done():
+                    waiter.set_exception(_shutting_down())
+        else:
+            self._begin(follower)
 
-    def _end(self, job: _Job, key: tuple[str, str]) -> None:
-        del self._running[key]
-        for reservation, waiter in job.followers:
-            if not waiter.done():
-                self._enqueue(reservation, waiter)
+    def _end(self, job: Job) -> bool:
+        """Take a job out of work; False when it had ended already."""
+        if self._running.get(job.key) is not job:
+            return False
+        del self._running[job.key]
         if not self._running:
             self._quiet.set()
+        return True
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _fingerprint(job: _Job) -> bytes:
-    known = job.reservation or job.entry
-    assert known is not None
-    return known.fingerprint
 
 
 def _settlement(entry: Entry, signature: bytes, key_id: str) -> Settlement:
@@ -397,17 +353,5 @@ def _cannot_sign(error: InvoiceError) -> HsmUnavailable:
     return HsmUnavailable(f"the number is taken, signing must wait: {error.message}", retry_s=1.0)
 
 
-def in_progress(request_id: str) -> InProgress:
-    """The answer while a number is taken and its signature is not there yet."""
-    return InProgress(
-        "its number is taken and its signature is not there yet",
-        retry_s=0.2,
-        request_id=request_id,
-    )
-
-
-def _give_up(waiters: Sequence[Waiter]) -> None:
-    error = InProgress("still being issued; retry with the same request id", retry_s=0.2)
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_exception(error)
+def _shutting_down() -> ShuttingDown:
+    return ShuttingDown("the gateway is shutting down", retry_s=1.0)

@@ -6,8 +6,9 @@ one line that says where the gateway listens.
 
 import logging
 import sys
-from collections.abc import Mapping
-from typing import Any
+import traceback
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -30,7 +31,11 @@ def configure(config: LogConfig) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=False),
     ]
     if pretty:
-        processors = [*shared, structlog.dev.ConsoleRenderer()]
+        processors = [
+            *shared,
+            _printable,
+            structlog.dev.ConsoleRenderer(exception_formatter=_traceback),
+        ]
         factory: Any = structlog.PrintLoggerFactory(sys.stderr)
     else:
         # Traceback as one field: a line stays a line.
@@ -45,6 +50,26 @@ def configure(config: LogConfig) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.level]),
         logger_factory=factory,
         cache_logger_on_first_use=True,
+    )
+
+
+def _printable(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Any:
+    """Let no fact move the cursor, colour the terminal or forge a line."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = _escaped(value)
+    return event
+
+
+def _traceback(out: TextIO, exc_info: Any) -> None:
+    """Write a plain traceback: structlog's own shows local variables, buyers among them."""
+    told = "".join(traceback.format_exception(*exc_info))
+    out.write("\n".join(_escaped(line) for line in told.splitlines()))
+
+
+def _escaped(text: str) -> str:
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
 
 

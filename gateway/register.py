@@ -4,8 +4,10 @@ Every step before the ledger's one transaction is idempotent by an id derived fr
 registration that was cut off is simply made again with the same request id.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -46,6 +48,8 @@ class Registrar:
         self._ledger = ledger
         self._authority = authority
         self._signer = signer
+        # By tax number; whoever waits for its turn keeps the lock alive.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def register(
         self, application: Application, *, binding: Binding, act: Act, dry_run: bool
@@ -53,9 +57,19 @@ class Registrar:
         """Register; return the record and whether an earlier call made it.
 
         Raises:
-            TaxpayerExists, RequestIdReused, AuthorityRefused: Effect none.
+            TaxpayerExists, RequestIdReused: Effect none.
+            AuthorityRefused: Nothing is stored here. The authority may know the taxpayer and a
+                device without a certificate; the next registration finds them again.
             AuthorityUnavailable, HsmUnavailable, LedgerUnavailable: Retry with the same id.
         """
+        tax_number = application.seller.tax_number
+        # Two at once would both find it unregistered, and the loser would leave a device and a key.
+        async with self._turns.setdefault(tax_number, asyncio.Lock()):
+            return await self._register(application, binding=binding, act=act, dry_run=dry_run)
+
+    async def _register(
+        self, application: Application, *, binding: Binding, act: Act, dry_run: bool
+    ) -> tuple[TaxpayerRecord, bool]:
         planned = _planned(application, binding.tenant, act.at)
         tax_number = application.seller.tax_number
         # Looked up first: what is registered already must not reach the authority again.

@@ -6,6 +6,7 @@ from google.protobuf.message import Message
 
 from invoice.errors import InvalidRequest
 from invoice.identifiers import check_request_id
+from invoice.types import TYPES
 from ledger.records import Act, Binding
 
 REASON_CHARACTERS_MAX = 500
@@ -16,7 +17,11 @@ _NOT_IDENTITY = ("request_id", "reason", "validate_only")
 
 
 def binding(tenant: str, action: str, request: Message, request_id: str) -> Binding:
-    """What ``request_id`` stands for: the request in canonical JSON. Raise ``InvalidRequest``."""
+    """What ``request_id`` stands for: the request in canonical JSON. Raise ``InvalidRequest``.
+
+    ``request`` has no field that only answers have: those mean nothing in a request, and may hold
+    what JSON cannot (a time beyond the year 9999).
+    """
     check_request_id(request_id)
     asked = MessageToDict(request, preserving_proto_field_name=True)
     meant = {name: value for name, value in asked.items() if name not in _NOT_IDENTITY}
@@ -35,6 +40,14 @@ def act(reason: str, now: float) -> Act:
             "reason", "FIELD_TOO_LONG", f"at most {REASON_CHARACTERS_MAX} characters"
         )
     return Act(actor=ACTOR, reason=reason, at=now)
+
+
+def check_type(type_code: str) -> None:
+    """Raise ``InvalidRequest`` unless ``type_code`` is an invoice type there is."""
+    if not type_code:
+        raise InvalidRequest("type", "FIELD_REQUIRED", "an invoice type such as 026")
+    if type_code not in TYPES:
+        raise InvalidRequest("type", "FIELD_FORMAT", "no such invoice type")
 
 
 def check_count(count: int, *, count_max: int = 1_000_000) -> None:

@@ -21,7 +21,7 @@ from authority.client import GrpcAuthority
 from gateway.audit_service import AuditServicer
 from gateway.authority_time import AuthorityTime
 from gateway.clock import Clock, SystemClock
-from gateway.config import Config
+from gateway.config import Config, ConfigError
 from gateway.draw import Drawer
 from gateway.health import Need, Readiness
 from gateway.interceptor import Interceptor
@@ -31,6 +31,7 @@ from gateway.register import Registrar
 from gateway.registry import Registry
 from gateway.stock_admin_service import StockAdminServicer
 from gateway.stock_service import StockServicer
+from gateway.sweep import Sweep
 from gateway.taxpayer_service import TaxpayerServicer
 from gateway.upload.uploader import Uploader
 from gateway.upload_admin_service import UploadAdminServicer
@@ -112,14 +113,22 @@ class Parts:
 
 
 def assemble(config: Config) -> Parts:
-    """Make the parts that ``config`` asks for; nothing is opened yet."""
+    """Make the parts that ``config`` asks for; nothing is opened yet.
+
+    Raises:
+        ConfigError: The authority's root certificates cannot be read.
+    """
     clock = SystemClock()
     authority_time = AuthorityTime(clock)
+    try:
+        authority = GrpcAuthority(config.authority, on_time=authority_time.observe)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     return Parts(
         config=config,
         ledger=SqliteLedger(config.ledger.path, verify=verify),
         signer=Pkcs11Signer(config.hsm),
-        authority=GrpcAuthority(config.authority, on_time=authority_time.observe),
+        authority=authority,
         authority_time=authority_time,
         clock=clock,
     )
@@ -136,14 +145,14 @@ async def running(parts: Parts) -> AsyncIterator[str]:
     # Unique per process, and readable in a row left behind.
     worker = f"{os.getpid()}-{secrets.token_hex(6)}"
     async with contextlib.AsyncExitStack() as stack:
+        uploader = Uploader(
+            ledger=parts.ledger, authority=parts.authority, clock=clock, rng=SystemRandom()
+        )
         await parts.ledger.start(worker, clock.now())
         stack.push_async_callback(parts.ledger.close)
         await parts.signer.start()
         stack.push_async_callback(parts.signer.close)
         stack.push_async_callback(parts.authority.close)
-        uploader = Uploader(
-            ledger=parts.ledger, authority=parts.authority, clock=clock, rng=SystemRandom()
-        )
         await uploader.start()
         stack.push_async_callback(uploader.stop)
         drawer = Drawer(ledger=parts.ledger, authority=parts.authority, clock=clock)
@@ -159,9 +168,13 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             group_count_max=config.issue.group_count_max,
             waiting_count_max=config.issue.waiting_count_max,
             on_issued=lambda tax_numbers: _wake(uploader, tax_numbers),
+            clock_trusted=lambda: parts.authority_time.known,
         )
         await issuer.start()
         stack.push_async_callback(issuer.close, grace_s=config.server.drain_s)
+        sweep = Sweep(ledger=parts.ledger, issuer=issuer, clock=clock, worker=worker)
+        await sweep.start()
+        stack.push_async_callback(sweep.close)
         serving = _Serving(
             parts, registry=registry, issuer=issuer, drawer=drawer, uploader=uploader
         )
@@ -248,6 +261,8 @@ def _try_to_bind(host: str, port: int) -> None:
             trial.bind(address)
     except OSError as error:
         raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    except ValueError as error:  # a label empty or too long to be looked up, or a NUL
+        raise CannotListen(f"cannot listen on {host!r}: not a host name ({error})") from error
 
 
 def _add_servicers(

@@ -40,13 +40,30 @@ CODE_OF: dict[type[InvoiceError], int] = {
     errors.AuthorityRefused: code_pb2.FAILED_PRECONDITION,
 }
 
-# A status travels in a trailer, of which a gRPC client takes 8 KiB by default; Base64 adds a third.
+# A status travels in trailers, of which a gRPC client takes 8 KiB by default: once whole, where
+# Base64 adds a third, and its sentence once more, where percent signs may make three bytes of one.
+_STATUS_BYTES_MAX = 4608
+_SENTENCE_BYTES_MAX = 512
+_FACT_BYTES_MAX = 1024
+_FACTS_BYTES_MAX = 2560
 _LISTED_BYTES_MAX = 4096
+# Tags, lengths and the type's name around the BadRequest and its violations.
+_LISTED_FRAME_BYTES_MAX = 128
+_FIELD_BYTES_MAX = 256
+_RULE_BYTES_MAX = 64
+# Tags and lengths around one fact, or one violation in a list.
+_ENTRY_FRAME_BYTES = 12
+_RETRY_S_MAX = 86_400.0
+# A batch has no trailer; its limit is that of its message, which its items share.
+_FAILURE_LISTED_BYTES_MAX = 64 * 1024
 
-# What a database or a device says of its own troubles is for the log, not for callers.
+# What a database, a device or a connection says of its own troubles is for the log, not for callers.
 _OUTSIDE: dict[type[InvoiceError], str] = {
     errors.LedgerUnavailable: "the ledger cannot be used now; retry with the same request id",
     errors.HsmUnavailable: "the signing device is away; retry with the same request id",
+    errors.AuthorityUnavailable: (
+        "the tax authority cannot be reached now; retry with the same request id"
+    ),
 }
 
 BUG_MESSAGE = "internal error; retry with the same request id"
@@ -61,18 +78,25 @@ def code_of(error: InvoiceError) -> int:
 
 
 def to_status(error: InvoiceError) -> status_pb2.Status:
-    """The rich status of ``error``: one ErrorInfo, and BadRequest or RetryInfo where it has them."""
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.facts)
-    found = violations_of(error)
-    listed = _listed(found)
-    if len(listed.field_violations) < len(found):
-        info.metadata["violation_count"] = str(len(found))
-    packed = [_packed(info)]
-    if found:
-        packed.append(_packed(listed))
+    """The rich status of ``error``: one ErrorInfo, and BadRequest or RetryInfo where it has them.
+
+    It fits a trailer whatever ``error`` holds: texts are cut, and the first violations are listed.
+    """
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=_facts(error))
+    status = status_pb2.Status(code=code_of(error), message=_sentence(error))
     if error.retry_s is not None:
-        packed.append(_packed(error_details_pb2.RetryInfo(retry_delay=_duration(error.retry_s))))
-    return status_pb2.Status(code=code_of(error), message=_sentence(error), details=packed)
+        retry = error_details_pb2.RetryInfo(retry_delay=_duration(error.retry_s))
+        status.details.append(_packed(retry))
+    found = violations_of(error)
+    taken = status.ByteSize() + _packed(info).ByteSize() + _LISTED_FRAME_BYTES_MAX
+    listed = _first_ones(found, min(_LISTED_BYTES_MAX, _STATUS_BYTES_MAX - taken))
+    if len(listed) < len(found):
+        info.metadata["violation_count"] = str(len(found))
+    if found:
+        bad_request = error_details_pb2.BadRequest(field_violations=map(_wire, listed))
+        status.details.insert(0, _packed(bad_request))
+    status.details.insert(0, _packed(info))
+    return status
 
 
 def bug_status() -> status_pb2.Status:
@@ -82,19 +106,23 @@ def bug_status() -> status_pb2.Status:
 
 
 def to_failure(error: InvoiceError) -> invoice_service_pb2.Failure:
-    """The same facts for one item of a batch."""
+    """The same facts for one item of a batch, with many more of its violations."""
+    found = violations_of(error)
+    listed = _first_ones(found, _FAILURE_LISTED_BYTES_MAX)
     failure = invoice_service_pb2.Failure(
         code=code_of(error),
         reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
         message=_sentence(error),
-        metadata=error.facts,
+        metadata=_facts(error),
         violations=[
             invoice_service_pb2.Failure.FieldViolation(
                 field=item.field, rule=item.rule, description=item.message
             )
-            for item in violations_of(error)
+            for item in listed
         ],
     )
+    if len(listed) < len(found):
+        failure.metadata["violation_count"] = str(len(found))
     if error.retry_s is not None:
         failure.retry_delay.CopyFrom(_duration(error.retry_s))
     return failure
@@ -118,20 +146,49 @@ def violations_of(error: InvoiceError) -> tuple[Violation, ...]:
 
 
 def _sentence(error: InvoiceError) -> str:
-    return _OUTSIDE.get(type(error), error.message)
+    for kind, sentence in _OUTSIDE.items():
+        if isinstance(error, kind):
+            return sentence
+    return _cut(error.message, _SENTENCE_BYTES_MAX)
 
 
-def _listed(found: Sequence[Violation]) -> error_details_pb2.BadRequest:
-    """As many violations as a trailer holds, the first ones first."""
-    listed = error_details_pb2.BadRequest()
-    size = 0
-    for violation in found:
-        wire = _wire(violation)
-        size += wire.ByteSize()
-        if size > _LISTED_BYTES_MAX:
+def _facts(error: InvoiceError) -> dict[str, str]:
+    """The facts, long ones cut, and those left out that no longer fit."""
+    facts: dict[str, str] = {}
+    left = _FACTS_BYTES_MAX
+    for key, whole in error.facts.items():
+        value = _cut(whole, _FACT_BYTES_MAX)
+        left -= len(key.encode()) + len(value.encode()) + _ENTRY_FRAME_BYTES
+        if left < 0:
             break
-        listed.field_violations.append(wire)
+        facts[key] = value
+    return facts
+
+
+def _first_ones(found: Sequence[Violation], bytes_max: int) -> list[Violation]:
+    """The first violations that fit ``bytes_max`` as they travel, their texts cut; at least one."""
+    listed: list[Violation] = []
+    size = 0
+    for whole in found:
+        violation = Violation(
+            field=_cut(whole.field, _FIELD_BYTES_MAX),
+            rule=_cut(whole.rule, _RULE_BYTES_MAX),
+            message=_cut(whole.message, _SENTENCE_BYTES_MAX),
+        )
+        size += _wire(violation).ByteSize() + _ENTRY_FRAME_BYTES
+        if listed and size > bytes_max:
+            break
+        listed.append(violation)
     return listed
+
+
+def _cut(text: str, bytes_max: int) -> str:
+    """``text`` if its UTF-8 has at most ``bytes_max`` bytes, else its beginning and an ellipsis."""
+    # Replaced, since half a surrogate pair out of a path or a log cannot travel.
+    encoded = text.encode(errors="replace")
+    if len(encoded) > bytes_max:
+        encoded = encoded[: bytes_max - len("…".encode())] + "…".encode()
+    return encoded.decode(errors="ignore")
 
 
 def _wire(violation: Violation) -> error_details_pb2.BadRequest.FieldViolation:
@@ -142,7 +199,7 @@ def _wire(violation: Violation) -> error_details_pb2.BadRequest.FieldViolation:
 
 def _duration(seconds: float) -> duration_pb2.Duration:
     duration = duration_pb2.Duration()
-    duration.FromMilliseconds(max(1, round(seconds * 1000)))
+    duration.FromMilliseconds(max(1, round(min(seconds, _RETRY_S_MAX) * 1000)))
     return duration
 
 

@@ -8,7 +8,6 @@ from gateway import requests
 from gateway.clock import Clock
 from gateway.draw import Drawer
 from gateway.registry import Registry
-from invoice.errors import InvalidRequest
 from invoice.identifiers import number_text, parse_point_name, parse_taxpayer_name, point_name
 from ledger.port import Ledger
 from ledger.records import GrantRecord, SegmentRecord
@@ -36,7 +35,7 @@ class StockAdminServicer(stock_admin_service_pb2_grpc.StockAdminServiceServicer)
         """Draw numbers into the pool."""
         del context
         tax_number = parse_taxpayer_name(request.parent, field="parent")
-        _check_type(request.type)
+        requests.check_type(request.type)
         requests.check_count(request.count)
         grant, replayed = await self._drawer.draw(
             tax_number=tax_number,
@@ -54,7 +53,7 @@ class StockAdminServicer(stock_admin_service_pb2_grpc.StockAdminServiceServicer)
         """Move numbers from the pool to a point."""
         del context
         tax_number, point = parse_point_name(request.point)
-        _check_type(request.type)
+        requests.check_type(request.type)
         requests.check_count(request.count)
         segments, replayed = await self._ledger.assign(
             tax_number=tax_number,
@@ -84,11 +83,6 @@ class StockAdminServicer(stock_admin_service_pb2_grpc.StockAdminServiceServicer)
             segments=map(_segment, page),
             next_page_token=str(page[-1].segment_id) if len(found) > size else "",
         )
-
-
-def _check_type(type_code: str) -> None:
-    if not type_code:
-        raise InvalidRequest("type", "FIELD_REQUIRED", "an invoice type such as 026")
 
 
 def _grant(grant: GrantRecord) -> pb2.Grant:

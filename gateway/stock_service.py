@@ -4,6 +4,7 @@ from typing import Any
 
 import grpc
 
+from gateway import requests
 from gateway.registry import Registry
 from invoice.identifiers import parse_point_name, parse_taxpayer_name, point_name
 from ledger.port import Ledger
@@ -26,6 +27,8 @@ class StockServicer(stock_service_pb2_grpc.StockServiceServicer):
     ) -> pb2.GetStockResponse:
         """Answer the levels of a taxpayer or of one point."""
         del context
+        if request.type:
+            requests.check_type(request.type)
         point: int | None = None
         if "/points/" in request.parent:
             tax_number, point = parse_point_name(request.parent, field="parent")

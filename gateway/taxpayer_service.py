@@ -29,6 +29,11 @@ from taxcontrol.admin.v1 import taxpayer_service_pb2 as pb2
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _FIRST = "taxpayers/"
+# Together they keep every answer about one taxpayer under gRPC's default of 4 MiB.
+_POINT_COUNT_MAX = 5000
+_RATE_COUNT_MAX = 100
+_ORGANISATION_CHARACTERS_MAX = 100
+_PAGE_BYTES_MAX = 3 * 1024 * 1024
 
 
 class TaxpayerServicer(taxpayer_service_pb2_grpc.TaxpayerServiceServicer):
@@ -57,7 +62,7 @@ class TaxpayerServicer(taxpayer_service_pb2_grpc.TaxpayerServiceServicer):
         record, replayed = await self._registrar.register(
             _application(request.taxpayer),
             binding=requests.binding(
-                self._tenant, "register_taxpayer", request, request.request_id
+                self._tenant, "register_taxpayer", _asked(request), request.request_id
             ),
             act=requests.act(request.reason, self._clock.now()),
             dry_run=request.validate_only,
@@ -76,32 +81,52 @@ class TaxpayerServicer(taxpayer_service_pb2_grpc.TaxpayerServiceServicer):
     async def ListTaxpayers(
         self, request: pb2.ListTaxpayersRequest, context: Context
     ) -> pb2.ListTaxpayersResponse:
-        """Answer one page of taxpayers."""
+        """Answer one page of taxpayers, shorter than asked where they are large."""
         del context
         size = requests.page_size(request.page_size, default=50, most=500)
         after = request.page_token
         if after:
             after = parse_taxpayer_name(_FIRST + after, field="page_token")
         found = await self._ledger.taxpayers(self._tenant, after=after, count_max=size + 1)
-        page = found[:size]
+        page = _page([_wire(record, certificates=False) for record in found[:size]])
         return pb2.ListTaxpayersResponse(
-            taxpayers=[_wire(record, certificates=False) for record in page],
-            next_page_token=page[-1].taxpayer.tax_number if len(found) > size else "",
+            taxpayers=page,
+            next_page_token=page[-1].tax_number if len(found) > len(page) else "",
         )
+
+
+def _asked(request: pb2.RegisterTaxpayerRequest) -> pb2.RegisterTaxpayerRequest:
+    """The request without what only answers have, which is ignored in a registration."""
+    asked = pb2.RegisterTaxpayerRequest()
+    asked.CopyFrom(request)
+    taxpayer = asked.taxpayer
+    taxpayer.ClearField("name")
+    taxpayer.ClearField("devices")
+    taxpayer.ClearField("offline_limits")
+    taxpayer.ClearField("windows")
+    taxpayer.ClearField("version")
+    taxpayer.ClearField("registration_time")
+    for point in taxpayer.points:
+        point.ClearField("name")
+        point.ClearField("machine_number")
+    return asked
+
+
+def _page(found: list[taxpayer_pb2.Taxpayer]) -> list[taxpayer_pb2.Taxpayer]:
+    """The first of ``found`` that fit an answer, at least one."""
+    size = 0
+    for index, taxpayer in enumerate(found):
+        size += taxpayer.ByteSize()
+        if index and size > _PAGE_BYTES_MAX:
+            return found[:index]
+    return found
 
 
 def _application(wire: taxpayer_pb2.Taxpayer) -> Application:
     """What is asked for; raise ``InvalidRequest`` naming the field."""
     _check_seller(wire)
     _check_grants(wire)
-    points = tuple((point.number, point.organisation) for point in wire.points)
-    if not points:
-        raise InvalidRequest("taxpayer.points", "FIELD_REQUIRED", "at least point 0")
-    for index, (number, _) in enumerate(points):
-        if not 0 <= number <= POINT_MAX:
-            field = f"taxpayer.points[{index}].number"
-            raise InvalidRequest(field, "FIELD_RANGE", f"must be 0 to {POINT_MAX}")
-    _check_distinct("taxpayer.points", [number for number, _ in points])
+    _check_points(wire)
     return Application(
         seller=Party(
             tax_number=wire.tax_number,
@@ -118,7 +143,7 @@ def _application(wire: taxpayer_pb2.Taxpayer) -> Application:
             )
             for grant in wire.type_grants
         ),
-        points=points,
+        points=tuple((point.number, point.organisation) for point in wire.points),
     )
 
 
@@ -150,6 +175,10 @@ def _check_grants(wire: taxpayer_pb2.Taxpayer) -> None:
             raise InvalidRequest(f"{field}.rates_ppm", "FIELD_REQUIRED", "at least one rate")
         if not all(0 <= rate <= 1_000_000 for rate in grant.rates_ppm):
             raise InvalidRequest(f"{field}.rates_ppm", "FIELD_RANGE", "must be 0 to 1000000")
+        if len(set(grant.rates_ppm)) > _RATE_COUNT_MAX:
+            raise InvalidRequest(
+                f"{field}.rates_ppm", "FIELD_RANGE", f"at most {_RATE_COUNT_MAX} rates"
+            )
         if grant.invoice_limit_fen <= 0:
             raise InvalidRequest(f"{field}.invoice_limit_fen", "FIELD_RANGE", "must be above 0")
         if grant.holding_count_max < 0:
@@ -157,6 +186,24 @@ def _check_grants(wire: taxpayer_pb2.Taxpayer) -> None:
                 f"{field}.holding_count_max", "FIELD_RANGE", "must not be negative"
             )
     _check_distinct("taxpayer.type_grants", [grant.type for grant in wire.type_grants])
+
+
+def _check_points(wire: taxpayer_pb2.Taxpayer) -> None:
+    if not wire.points:
+        raise InvalidRequest("taxpayer.points", "FIELD_REQUIRED", "at least point 0")
+    if len(wire.points) > _POINT_COUNT_MAX:
+        raise InvalidRequest("taxpayer.points", "FIELD_RANGE", f"at most {_POINT_COUNT_MAX} points")
+    for index, point in enumerate(wire.points):
+        field = f"taxpayer.points[{index}]"
+        if not 0 <= point.number <= POINT_MAX:
+            raise InvalidRequest(f"{field}.number", "FIELD_RANGE", f"must be 0 to {POINT_MAX}")
+        if len(point.organisation) > _ORGANISATION_CHARACTERS_MAX:
+            raise InvalidRequest(
+                f"{field}.organisation",
+                "FIELD_TOO_LONG",
+                f"at most {_ORGANISATION_CHARACTERS_MAX} characters",
+            )
+    _check_distinct("taxpayer.points", [point.number for point in wire.points])
 
 
 def _check_distinct(field: str, values: list[Any]) -> None:

@@ -1,6 +1,7 @@
 """Which keys are out of service, and why. Pure bookkeeping; belongs to the event loop."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 from hsm.port import DeviceKey
 
@@ -17,12 +18,12 @@ class Breakers:
     """One breaker per device key: closed unless it is in ``open``."""
 
     def __init__(self) -> None:
-        self._known: set[str] = set()
+        self._known: dict[str, DeviceKey] = {}
         self.open: dict[str, Break] = {}
 
     def know(self, key: DeviceKey) -> None:
         """Count ``key`` among those served here."""
-        self._known.add(key.key_id)
+        self._known[key.key_id] = key
 
     def trip(self, key: DeviceKey, cause: str) -> bool:
         """Take ``key`` out of service; True when it was in service until now."""
@@ -33,6 +34,11 @@ class Breakers:
     def mend(self, key: DeviceKey) -> bool:
         """Put ``key`` back in service; True when it was out of it."""
         return self.open.pop(key.key_id, None) is not None
+
+    def served(self, count_max: int) -> list[DeviceKey]:
+        """Return known keys that are in service, at most ``count_max``."""
+        served = (key for key in self._known.values() if key.key_id not in self.open)
+        return list(islice(served, count_max))
 
     def others_served(self) -> bool:
         """Say whether any known key is in service."""

@@ -104,6 +104,12 @@ def private_half(session: Session, key: DeviceKey) -> PrivateKey:
     return found[0]  # type: ignore[return-value]  # likewise
 
 
+def destroy(session: Session, key: DeviceKey) -> None:
+    """Destroy both halves of ``key``."""
+    for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
+        session.get_key(object_class=kind, id=bytes.fromhex(key.key_id)).destroy()
+
+
 def require_safe(private: PrivateKey, label: str) -> None:
     """Refuse a private key that can leave the token, or once could have."""
     wrong = [

@@ -9,7 +9,7 @@ Rules of the port:
   ``RSA-3072``: PSS over the digest (prehashed SHA-256, MGF1 SHA-256, salt 32); 384 bytes.
 - The algorithm belongs to the key, not to the call, and travels with it as text. That leaves room
   for devices that speak SDF (GM/T 0018) instead of PKCS#11: an ``SM2`` key fits behind the same
-  five methods, its digest being SM3 over ZA and the message, computed by that adaptor's caller.
+  same methods, its digest being SM3 over ZA and the message, computed by that adaptor's caller.
 - Nothing of the device's own library passes through the port: neither objects nor exceptions.
 """
 
@@ -70,7 +70,16 @@ class Signer(Protocol):
         """Sign each 32-byte digest, in order. All or nothing.
 
         No signature is returned that a check against ``key.public_key`` refused; the adaptor's
-        configuration says how many are checked.
+        configuration says how many are checked. A key the device will not sign with any more,
+        because it could leave or the device refuses the call, is out of service like a dead
+        device: HsmUnavailable, its breaker opens, and the cause is logged as an error.
+        """
+
+    async def probe(self) -> None:
+        """Prove that the device signs now; free of cost while it signs anyway.
+
+        With a key in service where there is one, else with a throwaway key of the device. Raises
+        HsmUnavailable when none signed.
         """
 
     def available(self, key_id: str) -> bool:

@@ -32,8 +32,7 @@ def self_test(token: Token) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    for kind in (pkcs11.ObjectClass.PRIVATE_KEY, pkcs11.ObjectClass.PUBLIC_KEY):
-        root.get_key(object_class=kind, id=bytes.fromhex(key.key_id)).destroy()
+    keys.destroy(root, key)
     if failures:
         raise SelfTestFailed(
             f"hsm: {len(failures)} of {THREAD_COUNT} threads failed the self-test: {failures[0]}"

@@ -67,6 +67,18 @@ class KeySession:
         self._reset(seen)
         return self.sign(key, [digest])
 
+    def prove_or_heal(self) -> None:
+        """Sign with a throwaway key, for a device none of whose keys is in service.
+
+        When it is away, take the module down and up, which hurts nobody then, and try again.
+        """
+        seen = self._module.generation
+        try:
+            self._do(self._prove)
+        except DeviceAway:
+            self._reset(seen)
+            self._do(self._prove)
+
     def ensure_key(self, label: str, algorithm: Algorithm | None, default: Algorithm) -> DeviceKey:
         """See :meth:`hsm.port.Signer.ensure_key`."""
         return self._do(lambda: self._ensure_key(label, algorithm, default))
@@ -103,6 +115,21 @@ class KeySession:
         signatures = [sign(digest) for digest in digests]
         self._sample(key, digests, signatures, right)
         return signatures
+
+    def _prove(self) -> None:
+        session = self._connected()
+        # A session's own key lives in memory: it would sign on while the token is gone.
+        if not self._token.present():
+            raise DeviceAway("the token does not show itself")
+        key = keys.make(session, "probe", "P-256", store=False)
+        try:
+            digest = bytes(32)
+            sign = keys.sign_with(keys.private_half(session, key), key.algorithm)
+            if not verifier(key.public_key, key.algorithm)(digest, sign(digest)):
+                raise WrongSignature(_wrong(key))
+        finally:
+            with suppress(pkcs11.PKCS11Error):
+                keys.destroy(session, key)
 
     def _sample(
         self, key: DeviceKey, digests: Sequence[bytes], signatures: list[bytes], right: Verifier

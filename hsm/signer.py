@@ -7,6 +7,8 @@ start. In between stands the prober: while a breaker is open it asks for a real 
 
 import asyncio
 import hashlib
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +34,8 @@ T = TypeVar("T")
 
 _START_S = 30.0  # a network device may take long to greet
 _MAKE_S = 30.0  # an RSA key in SoftHSM takes about a second, in a device much longer
+_FRESH_S = 2.0  # a signature this young proves the device as well as a probe would
+_PROBE_KEY_COUNT = 3  # one broken key, or two, say nothing about the device
 _SAMPLE = 64  # `verify = sampled`: one in this many is checked in line
 
 # A chunk is worth a second lane from about a millisecond of work on; see decision 0001.
@@ -63,6 +67,7 @@ class Pkcs11Signer:
         self._breakers = Breakers()
         self._prober: asyncio.Task[None] | None = None
         self._making = asyncio.Lock()
+        self._signed_at = -math.inf
         self.counts = Counts()
 
     async def start(self) -> None:
@@ -128,12 +133,30 @@ class Pkcs11Signer:
         works = [partial(KeySession.sign, key=key, digests=chunk) for chunk in chunks]
         try:
             signed = await self._opened().run(works)
-        except (DeviceAway, PinRefused) as error:
+        except (DeviceAway, HsmError) as error:
             self._judge(key, error)
             raise HsmUnavailable(
                 f"the signing device is away: {error}", retry_s=self._config.probe_s
             ) from error
+        self._signed_at = time.monotonic()
         return signed[0] if len(signed) == 1 else [one for part in signed for one in part]
+
+    async def probe(self) -> None:
+        """Prove that the device signs; see :meth:`hsm.port.Signer.probe`."""
+        if not self._opened().closed and time.monotonic() - self._signed_at < _FRESH_S:
+            return
+        served = self._breakers.served(_PROBE_KEY_COUNT)
+        if not served:
+            await self._prove_device()
+            return
+        for key in served:
+            try:
+                await self.sign(key, [self._probe_digest()])
+            except HsmUnavailable as error:
+                failure = error
+            else:
+                return
+        raise failure
 
     def available(self, key_id: str) -> bool:
         """Say whether the key's breaker is closed, in an open device."""
@@ -161,13 +184,24 @@ class Pkcs11Signer:
             raise HsmUnavailable("the signing device is not open yet")
         return self._lanes
 
+    async def _prove_device(self) -> None:
+        try:
+            await self._opened().run([KeySession.prove_or_heal])
+        except (DeviceAway, HsmError) as error:
+            raise HsmUnavailable(f"the signing device is away: {error}") from error
+
+    def _probe_digest(self) -> bytes:
+        self.counts.probes += 1
+        # A tag of its own, so that no probe's signature can pass for an invoice's.
+        return hashlib.sha256(b"taxcontrol.probe.v1\0%d" % self.counts.probes).digest()
+
     async def _run_one(self, work: Callable[[KeySession], T], *, wait_s: float | None = None) -> T:
         try:
             return (await self._opened().run([work], wait_s=wait_s))[0]
         except (DeviceAway, PinRefused) as error:
             raise HsmUnavailable(f"the signing device is away: {error}") from error
 
-    def _judge(self, key: DeviceKey, error: DeviceAway | PinRefused) -> None:
+    def _judge(self, key: DeviceKey, error: DeviceAway | HsmError) -> None:
         """Decide what a failed call says about the key."""
         if isinstance(error, LanesClosed):
             return
@@ -181,9 +215,9 @@ class Pkcs11Signer:
             self.counts.breaks += 1
             _log.error("hsm.breaker_opened", key_id=key.key_id, label=key.label, cause=str(error))
         if self._prober is None or self._prober.done():
-            self._prober = asyncio.create_task(self._probe(), name="hsm-prober")
+            self._prober = asyncio.create_task(self._mend(), name="hsm-prober")
 
-    async def _probe(self) -> None:
+    async def _mend(self) -> None:
         """Ask for real signatures until every breaker is closed; a refused PIN is never retried."""
         while self._breakers.open and self._token is not None and self._token.refused is None:
             await asyncio.sleep(self._config.probe_s)
@@ -191,13 +225,10 @@ class Pkcs11Signer:
             await asyncio.gather(*(self._try(key) for key in broken))
 
     async def _try(self, key: DeviceKey) -> None:
-        self.counts.probes += 1
-        # A tag of its own, so that no probe's signature can pass for an invoice's.
-        digest = hashlib.sha256(b"taxcontrol.probe.v1\0%d" % self.counts.probes).digest()
         work = partial(
             KeySession.sign_or_heal,
             key=key,
-            digest=digest,
+            digest=self._probe_digest(),
             others_served=self._breakers.others_served,
         )
         try:

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+# A refusal travels in a trailer of 8 KiB, which other facts share.
+_FIELDS_CHARACTERS_MAX = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -72,16 +75,34 @@ class ContentTooLarge(InvoiceError):
 
 
 class RequestIdReused(InvoiceError):
-    """The id is bound to a different request; facts name the fields that differ. Effect: none."""
+    """The id is bound to a different request; facts name the fields that differ. Effect: none.
+
+    Of very many the first ones are named, and ``field_count`` tells how many there are.
+    """
 
     reason = "REQUEST_ID_REUSED"
 
     def __init__(self, request_id: str, fields: Sequence[str]) -> None:
+        named = _first_ones(fields)
+        more = len(fields) - len(named)
         super().__init__(
-            f"the request id stands for another request: {', '.join(fields)} differ",
+            "the request id stands for another request: "
+            f"{', '.join(named)}{f' and {more} more' if more else ''} differ",
             request_id=request_id,
-            fields=",".join(fields),
+            fields=",".join(named),
         )
+        if more:
+            self.facts["field_count"] = str(len(fields))
+
+
+def _first_ones(fields: Sequence[str]) -> Sequence[str]:
+    """As many of ``fields`` as ``_FIELDS_CHARACTERS_MAX`` holds, at least one."""
+    size = 0
+    for index, field in enumerate(fields):
+        size += len(field) + 1
+        if index and size > _FIELDS_CHARACTERS_MAX:
+            return fields[:index]
+    return fields
 
 
 class InProgress(InvoiceError):
@@ -187,7 +208,7 @@ class LedgerUnavailable(InvoiceError):
 
 
 class AuthorityUnavailable(InvoiceError):
-    """The tax authority did not answer. Effect: unknown; retry with the same id."""
+    """The tax authority did not answer, or put a draw off. Effect: unknown; retry with the same id."""
 
     reason = "AUTHORITY_UNAVAILABLE"
 

@@ -4,6 +4,9 @@ After a failed COMMIT nobody knows what is on disk, so the connection is thrown 
 is retried from memory: the next call opens the file again and reads what is there. Opening again
 begins with a full checkpoint, because after a failed fsync the kernel may hold pages it will
 never write by itself; the checkpoint writes them anew, must succeed, and starts a new log.
+
+Nothing is answered from a file that is not the one opened at start: each piece of work looks
+before it begins and again before its answer leaves.
 """
 
 from collections.abc import Callable
@@ -13,11 +16,12 @@ from typing import TypeVar
 import apsw
 
 from invoice.errors import LedgerUnavailable
-from ledger.errors import LedgerError, LedgerReadOnly, NotALedger
+from ledger.errors import LedgerError, LedgerInUse, LedgerReadOnly, NotALedger
 from ledger.migrate import Migration, migrate
 from ledger.opening import (
     Connect,
     Lock,
+    Place,
     connect_reader,
     connect_writer,
     make_files,
@@ -50,7 +54,7 @@ class Database:
         self._steps = steps
         self._connection: apsw.Connection | None = None
         self._lock: Lock | None = None
-        self._inode = 0
+        self.place = Place(path)
         self._log_pages = 0
         self._checkpoint_at = _BUSY_PAGES
 
@@ -59,21 +63,24 @@ class Database:
         make_files(self._path)
         lock = Lock(self._path)
         try:
+            self.place.hold()
             self._connection = self._opened(apsw.SQLITE_CHECKPOINT_PASSIVE)
             migrate(self._connection, self._steps, now)
         except BaseException as error:
             self._abandon()
+            self.place.release()
             lock.release()
-            if isinstance(error, apsw.Error):
+            if isinstance(error, (apsw.Error, OSError)):
                 raise _refused(self._path, error) from error
             raise
         self._lock = lock
 
     def close(self) -> None:
-        """Copy the log into the file and let go of it."""
+        """Copy the log into the file and let go of it. The reader has closed before."""
         if self._connection is not None:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._abandon()
+        self.place.release()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -82,7 +89,8 @@ class Database:
         """Run ``work`` in one transaction and commit it; with ``keep`` False, undo it instead.
 
         Raises:
-            LedgerUnavailable: The database failed; what became of the work is unknown.
+            LedgerUnavailable: The database failed, or its file was exchanged; what became of the
+                work is unknown.
         """
         connection = self._writable()
         try:
@@ -98,19 +106,8 @@ class Database:
             self._commit(connection)
         else:
             self._undo(connection, sound=True)
+        self._check_place()
         return answer
-
-    def check_file(self) -> None:
-        """Raise :class:`LedgerUnavailable` when the file we write is no longer the one at its path."""
-        self._writable()
-        try:
-            inode = self._path.stat().st_ino
-        except OSError as error:
-            self._abandon()
-            raise LedgerUnavailable("the ledger's file is gone") from error
-        if inode != self._inode:
-            self._abandon()
-            raise LedgerUnavailable("the ledger's file was exchanged")
 
     def rest(self) -> None:
         """Copy the log into the file while nobody waits."""
@@ -144,6 +141,7 @@ class Database:
     def _writable(self) -> apsw.Connection:
         if self._lock is None:
             raise LedgerUnavailable("the ledger is closed")
+        self._check_place()
         if self._connection is None:
             try:
                 self._connection = self._opened(apsw.SQLITE_CHECKPOINT_TRUNCATE)
@@ -151,11 +149,19 @@ class Database:
                 raise unavailable(error) from error
         return self._connection
 
+    def _check_place(self) -> None:
+        try:
+            self.place.check()
+        except LedgerUnavailable:
+            # The log beside the file may be another's by now: not a byte more goes into it.
+            self._abandon()
+            raise
+
     def _opened(self, mode: int) -> apsw.Connection:
         connection = connect_writer(self._connect, self._path)
         try:
+            self.place.check()
             connection.wal_checkpoint(mode=mode)
-            self._inode = self._path.stat().st_ino
         except BaseException:
             connection.close(True)
             raise
@@ -190,13 +196,26 @@ class Database:
 class Reader:
     """A connection for reading, opened when first wanted and again after a failure."""
 
-    def __init__(self, path: Path, connect: Connect) -> None:
+    def __init__(self, path: Path, connect: Connect, place: Place) -> None:
         self._path = path
         self._connect = connect
+        self._place = place
         self._connection: apsw.Connection | None = None
 
     def read(self, work: Work[T]) -> T:
         """Answer ``work`` on one snapshot; raise :class:`LedgerUnavailable` when it cannot be read."""
+        self._place.check()
+        answer = self._read(work)
+        self._place.check()
+        return answer
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close(True)
+
+    def _read(self, work: Work[T]) -> T:
         try:
             if self._connection is None:
                 self._connection = connect_reader(self._connect, self._path)
@@ -210,19 +229,25 @@ class Reader:
             self.close()
             raise unavailable(error) from error
 
-    def close(self) -> None:
-        """Close the connection, if there is one."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close(True)
-
 
 def unavailable(error: Exception) -> LedgerUnavailable:
     """Translate a failure of the database at this room's edge."""
     return LedgerUnavailable(f"the ledger failed: {type(error).__name__}: {error}")
 
 
-def _refused(path: Path, error: apsw.Error) -> LedgerError:
-    if isinstance(error, (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError)):
+_CANNOT_WRITE = (
+    apsw.ReadOnlyError,
+    apsw.CantOpenError,
+    apsw.PermissionsError,
+    apsw.FullError,
+    apsw.IOError,
+    OSError,
+)
+
+
+def _refused(path: Path, error: apsw.Error | OSError) -> LedgerError:
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return LedgerInUse(f"another program keeps {path} locked: {error}")
+    if isinstance(error, _CANNOT_WRITE):
         return LedgerReadOnly(f"{path} cannot be written: {error}")
     return NotALedger(f"{path} cannot be read as a ledger: {error}")

@@ -9,11 +9,11 @@ class LedgerError(Exception):
 
 
 class LedgerInUse(LedgerError):
-    """Another gateway holds this ledger."""
+    """Another gateway holds this ledger, or another program keeps it locked."""
 
 
 class LedgerReadOnly(LedgerError):
-    """The folder or the file cannot be written."""
+    """The folder or the file cannot be written, or the disk is full."""
 
 
 class LedgerTooNew(LedgerError):

@@ -57,7 +57,7 @@ SELECT grant_number, tax_number, type, code, prefix, width, first, count, first
 _REFUSE = """
 UPDATE stock_grant
    SET state = 'REFUSED', refusal = ?
- WHERE tenant = ? AND request_id = ? AND state = 'REQUESTED'
+ WHERE tenant = ? AND request_id = ? AND state IN ('REQUESTED', 'GRANTED')
 """
 
 
@@ -127,7 +127,7 @@ def confirm_grant(
 def refuse_grant(
     connection: apsw.Connection, tenant: str, request_id: str, refusal: str
 ) -> GrantRecord:
-    """Store that the authority refused a wish, for good."""
+    """Store that the authority refused a wish or its confirmation, for good."""
     connection.execute(_REFUSE, (refusal, tenant, request_id))
     refused = grant_of(connection, tenant, request_id)
     if refused.state != "REFUSED":
@@ -150,7 +150,7 @@ def grant_of(connection: apsw.Connection, tenant: str, request_id: str) -> Grant
 
 def _check_wish(connection: apsw.Connection, grant: GrantRecord, owner: TaxpayerRecord) -> None:
     if grant.type not in owner.taxpayer.grants:
-        raise InvalidRequest("type", "TYPE_NOT_AUTHORISED", f"{grant.type} is not granted")
+        raise InvalidRequest("type", "TYPE_NOT_AUTHORISED", "not granted to this taxpayer")
     held_max = owner.holding_count_max.get(grant.type)
     if held_max is None:
         return

@@ -6,7 +6,7 @@ import apsw
 
 from ledger.database import Database
 from ledger.records import GroupResult, Reservation, Reserved, Settlement
-from ledger.reserve import ItemFault, reserve_all, reserve_each
+from ledger.reserve import ItemFault, behind_s_max, reserve_all, reserve_each
 from ledger.settle import settle
 
 _Reserve = Callable[..., tuple[list[Reserved], float]]
@@ -22,11 +22,13 @@ class Group:
         *,
         worker: str,
         now: float,
+        clock_trusted: bool,
     ) -> None:
         self._settlements = settlements
         self._reservations = reservations
         self._worker = worker
         self._now = now
+        self._clock_trusted = clock_trusted
 
     def commit(self, database: Database) -> GroupResult:
         """Run the group; when one item spoils it, run it again with each item on its own.
@@ -44,6 +46,10 @@ class Group:
         if not self._reservations:
             return GroupResult(settled=settled, reserved=())
         reserved, clamped_s = reserve(
-            connection, self._reservations, worker=self._worker, now=self._now
+            connection,
+            self._reservations,
+            worker=self._worker,
+            now=self._now,
+            behind_s_max=behind_s_max(trusted=self._clock_trusted),
         )
         return GroupResult(settled=settled, reserved=reserved, clamped_s=clamped_s)

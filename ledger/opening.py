@@ -13,6 +13,7 @@ from typing import Protocol
 
 import apsw
 
+from invoice.errors import LedgerUnavailable
 from ledger.errors import LedgerInUse, LedgerReadOnly, NotALedger
 from ledger.values import fetch_one
 
@@ -50,6 +51,48 @@ class Lock:
     def release(self) -> None:
         """Let another gateway in."""
         os.close(self._file)
+
+
+class Place:
+    """The one file this ledger is, from when it is opened until it is closed.
+
+    A file put in its place while we run may be older: numbers would leave the shelf twice. So an
+    exchange is final, for writer and reader, until a restart. Used by any thread.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+        self._lost = ""
+
+    def hold(self) -> None:
+        """Take the file that is there now as ours."""
+        # Held open, so that its inode number can go to no other file. SQLite's locks are the
+        # process's and end with any descriptor: it is closed after the connections.
+        self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def check(self) -> None:
+        """Raise ``LedgerUnavailable`` once another file, or none, was seen at the path."""
+        if not self._lost and self._file is not None:
+            self._lost = self._look(self._file)
+        if self._lost:
+            raise LedgerUnavailable(f"{self._lost}; restart the gateway on the right file")
+
+    def release(self) -> None:
+        """Let go of the file."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def _look(self, file: int) -> str:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return "the ledger's file is gone"
+        except OSError as error:
+            raise LedgerUnavailable(f"the ledger's file cannot be seen: {error}") from error
+        same = os.path.samestat(found, os.fstat(file))
+        return "" if same else "the ledger's file was exchanged"
 
 
 def make_files(path: Path) -> None:

@@ -1,4 +1,15 @@
-"""Permits: what the authority's rate windows have seen, kept over restarts."""
+"""Permits: what the authority's rate windows have seen, kept over restarts.
+
+Rules of this file. Stored times are by the clock of the process that runs: the wall clock when it
+started and the monotonic one since (``gateway/upload/pacer.py``), so a step opens no window. The
+next process takes them over through the monotonic clock, which goes on while the machine does.
+After a boot nobody knows how long it was away, for the wall clock may have been set: what might
+still count is then answered at the start.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import apsw
 
@@ -13,13 +24,49 @@ DELETE FROM permit
 """
 _ADD = "INSERT INTO permit (tax_number, sent_at) VALUES (?, ?)"
 _ANSWER = "UPDATE permit SET answered_at = ? WHERE permit_id = ? AND answered_at IS NULL"
-_ANSWER_ALL = "UPDATE permit SET answered_at = max(?, sent_at) WHERE answered_at IS NULL"
+_ANSWER_OPEN = "UPDATE permit SET answered_at = max(?, sent_at) WHERE answered_at IS NULL"
+_CLOCK = "SELECT boot_id, epoch FROM permit_clock"
+_SET_CLOCK = (
+    "INSERT OR REPLACE INTO permit_clock (permit_clock_id, boot_id, epoch) VALUES (1, ?, ?)"
+)
+_SHIFT = "UPDATE permit SET sent_at = sent_at + ?1, answered_at = answered_at + ?1"
+# What was over before the last permit is over. All others move to the new clock, both times, so
+# that it is behind whatever counts. The margin is that of two clocks.
+_MOVE = """
+UPDATE permit AS p
+   SET sent_at = ?1, answered_at = ?1
+ WHERE answered_at IS NULL
+    OR answered_at > (SELECT coalesce(answered_at, sent_at) FROM permit
+                       WHERE tax_number = p.tax_number ORDER BY permit_id DESC LIMIT 1)
+                   - 1.001 * (SELECT longest_window_s FROM taxpayer
+                               WHERE tax_number = p.tax_number) - 1
+"""
 _COUNTING = """
 SELECT permit_id, tax_number, sent_at, answered_at
   FROM permit
  WHERE tax_number = ? AND (answered_at IS NULL OR answered_at > ?)
  ORDER BY permit_id
 """
+
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """A moment of the machine: which boot it is, "" if that is not known, and how far into it."""
+
+    boot_id: str
+    monotonic_s: float
+
+
+def this_boot() -> Boot:
+    """Read the machine's."""
+    try:
+        boot_id = _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        boot_id = ""
+    return Boot(boot_id, time.monotonic())
 
 
 def add(connection: apsw.Connection, tax_number: str, sent_at: float) -> Permit:
@@ -39,9 +86,16 @@ def answer(connection: apsw.Connection, permit: Permit, answered_at: float) -> N
     connection.execute(_ANSWER, (answered_at, permit.permit_id))
 
 
-def answer_all(connection: apsw.Connection, now: float) -> None:
-    """After a restart, take every unanswered call as answered now: no window frees too early."""
-    connection.execute(_ANSWER_ALL, (now,))
+def take_over(connection: apsw.Connection, now: float, boot: Boot) -> None:
+    """At a start, read every permit on the new process's clock; unanswered ones are answered now."""
+    epoch = now - boot.monotonic_s
+    known = fetch(connection, _CLOCK)
+    if known and boot.boot_id and known[0][0] == boot.boot_id:
+        connection.execute(_SHIFT, (epoch - known[0][1],))
+        connection.execute(_ANSWER_OPEN, (now,))
+    else:
+        connection.execute(_MOVE, (now,))
+    connection.execute(_SET_CLOCK, (boot.boot_id, epoch))
 
 
 def counting(connection: apsw.Connection, tax_number: str, answered_after: float) -> list[Permit]:

@@ -41,7 +41,9 @@ class Ledger(Protocol):
     async def start(self, worker: str, now: float) -> None:
         """Open, migrate, and enrol ``worker``.
 
-        PREPARED submissions become IN_DOUBT and unanswered permits are answered ``now``.
+        PREPARED submissions become IN_DOUBT and unanswered permits are answered ``now``. Permits keep
+        their age whatever the wall clock was set to meanwhile; after a boot of the machine, when
+        nobody knows their age, all that may still count are answered ``now``.
 
         Raises ``ledger.errors.LedgerError`` subclasses by name (in use, read-only, newer schema,
         not a ledger): the gateway must not start.
@@ -51,7 +53,10 @@ class Ledger(Protocol):
         """Finish what is queued and close. Nothing is written afterwards."""
 
     async def ping(self) -> None:
-        """Prove that the ledger can be written; raise ``LedgerUnavailable`` otherwise."""
+        """Prove that the ledger can be written; raise ``LedgerUnavailable`` otherwise.
+
+        Once another file was seen in its place, every read and write raises it until a restart.
+        """
 
     async def beat(self, worker: str, now: float) -> None:
         """Store that ``worker`` lives."""
@@ -65,6 +70,7 @@ class Ledger(Protocol):
         *,
         worker: str,
         now: float,
+        clock_trusted: bool = True,
     ) -> GroupResult:
         """Settle and reserve a group in one transaction: the only write of the hot path.
 
@@ -76,8 +82,8 @@ class Ledger(Protocol):
         fingerprint differs; the same id twice in one group is looked at again after the others,
         and counts as known then if the first took a number. Then, per item: ``TaxpayerNotFound``,
         ``stale`` when the taxpayer's version moved on, ``PointNotFound``, ``ClockSkew`` when
-        ``now`` is more than 1,800 s behind the meter's last issue time, ``StockExhausted``; else
-        it takes the next number of the point's segments (oldest assigned first), issue time
+        ``now`` is more than 1,800 s behind the meter's last issue time, or more than 5 s unless
+        ``clock_trusted`` (the authority has told the time since start), ``StockExhausted``; else it takes the next number of the point's segments (oldest assigned first), issue time
         ``max(int(now), last)``, stores ``content.complete(tail, …)`` and adds 1 and |net| to the
         meter's un-uploaded count and amount.
 
@@ -146,7 +152,10 @@ class Ledger(Protocol):
         """CONFIRMED: its numbers lie in the taxpayer's pool from now on; again is the same."""
 
     async def refuse_grant(self, tenant: str, request_id: str, refusal: str) -> GrantRecord:
-        """REFUSED by the authority, for good; its wish no longer counts as held."""
+        """REFUSED, for good: a wish by the authority, or a grant that was not confirmed.
+
+        It no longer counts as held, and its numbers, if it has any, are free to be granted.
+        """
 
     async def open_grants(self, *, count_max: int = 100) -> list[GrantRecord]:
         """Grants that are REQUESTED or GRANTED: to be asked again after a crash."""

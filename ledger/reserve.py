@@ -22,6 +22,9 @@ from ledger.values import Value
 
 # A clock this far behind the last invoice cannot be trusted to date another (domain.md §8).
 CLOCK_BEHIND_S_MAX = 1_800
+# Before the authority has told the time, a clock behind our own invoices is simply wrong; this
+# much is what setting it by the network moves it back.
+_UNCONFIRMED_BEHIND_S_MAX = 5
 
 _KNOWN = Bulk(
     """
@@ -58,8 +61,18 @@ class ItemFault(Exception):
     """One item of a group cannot be stored, and it is not known which."""
 
 
+def behind_s_max(*, trusted: bool) -> int:
+    """How far the clock may be behind the last issue time; ``trusted``: the authority told the time."""
+    return CLOCK_BEHIND_S_MAX if trusted else _UNCONFIRMED_BEHIND_S_MAX
+
+
 def reserve_all(
-    connection: apsw.Connection, reservations: Sequence[Reservation], *, worker: str, now: float
+    connection: apsw.Connection,
+    reservations: Sequence[Reservation],
+    *,
+    worker: str,
+    now: float,
+    behind_s_max: int,
 ) -> tuple[list[Reserved], float]:
     """Reserve a group in as few statements as it takes; answer in order, and the clamp.
 
@@ -67,13 +80,18 @@ def reserve_all(
         ItemFault: An item was refused by the database: undo everything, take them one by one.
     """
     try:
-        return _reserve(connection, reservations, worker=worker, now=now)
+        return _reserve(connection, reservations, Taking(worker, now), behind_s_max)
     except ITEM_FAULTS as error:
         raise ItemFault from error
 
 
 def reserve_each(
-    connection: apsw.Connection, reservations: Sequence[Reservation], *, worker: str, now: float
+    connection: apsw.Connection,
+    reservations: Sequence[Reservation],
+    *,
+    worker: str,
+    now: float,
+    behind_s_max: int,
 ) -> tuple[list[Reserved], float]:
     """Reserve a group one by one, each behind its own savepoint, so that a bad one fails alone."""
     answers = []
@@ -81,7 +99,9 @@ def reserve_each(
     for reservation in reservations:
         connection.execute("SAVEPOINT item")
         try:
-            (answer,), clamp_s = _reserve(connection, (reservation,), worker=worker, now=now)
+            (answer,), clamp_s = _reserve(
+                connection, (reservation,), Taking(worker, now), behind_s_max
+            )
         except ITEM_FAULTS as error:
             connection.execute("ROLLBACK TO item")
             answer, clamp_s = Reserved(error=_refused(reservation, error)), 0.0
@@ -92,13 +112,15 @@ def reserve_each(
 
 
 def _reserve(
-    connection: apsw.Connection, reservations: Sequence[Reservation], *, worker: str, now: float
+    connection: apsw.Connection,
+    reservations: Sequence[Reservation],
+    group: Taking,
+    behind_s_max: int,
 ) -> tuple[list[Reserved], float]:
-    group = Taking(worker, now)
-    again = _fill(connection, group, reservations, range(len(reservations)))
+    again = _fill(connection, group, reservations, range(len(reservations)), behind_s_max)
     while again:
         # The same id twice in one group: the second finds what the first has bound, if it has.
-        again = _fill(connection, group, reservations, again)
+        again = _fill(connection, group, reservations, again, behind_s_max)
     return [group.answers[at] for at in range(len(reservations))], group.clamped_s
 
 
@@ -107,6 +129,7 @@ def _fill(
     group: Taking,
     reservations: Sequence[Reservation],
     positions: Iterable[int],
+    behind_s_max: int,
 ) -> list[int]:
     """Answer each position once per id and store what was reserved; return those left over."""
     positions = tuple(positions)
@@ -125,7 +148,7 @@ def _fill(
             seen.add(key)
             wanted[CounterName(item.tax_number, item.point, item.type)].append(at)
     if wanted:
-        _take(connection, group, reservations, wanted)
+        _take(connection, group, reservations, wanted, behind_s_max)
     return again
 
 
@@ -134,13 +157,14 @@ def _take(
     group: Taking,
     reservations: Sequence[Reservation],
     wanted: dict[CounterName, list[int]],
+    behind_s_max: int,
 ) -> None:
     counters = _counters(connection, group, wanted)
     for name in sorted(wanted):
         counter = counters.get(name)
         takers = []
         for at in wanted[name]:
-            answer = _judge(reservations[at], counter, group.now)
+            answer = _judge(reservations[at], counter, group.now, behind_s_max)
             if answer is None:
                 takers.append(at)
             else:
@@ -151,7 +175,9 @@ def _take(
     group.store(connection)
 
 
-def _judge(item: Reservation, counter: Counter | None, now: float) -> Reserved | None:
+def _judge(
+    item: Reservation, counter: Counter | None, now: float, behind_s_max: int
+) -> Reserved | None:
     """Return why the item gets no number, or None when only stock can still stand in its way."""
     if counter is None or counter.tenant != item.tenant:
         return _no(TaxpayerNotFound(item.tax_number))
@@ -160,7 +186,7 @@ def _judge(item: Reservation, counter: Counter | None, now: float) -> Reserved |
     if counter.machine_number is None:
         return _no(PointNotFound(item.tax_number, item.point))
     behind_s = counter.last_issue_time - now
-    if behind_s > CLOCK_BEHIND_S_MAX:
+    if behind_s > behind_s_max:
         return _no(
             ClockSkew(
                 f"the clock is {behind_s:.0f} s behind the last invoice", skew_s=-round(behind_s)

@@ -57,8 +57,8 @@ class SqliteLedger:
     """Implements ``ledger.port.Ledger`` on the file ``path``.
 
     ``verify(public_key, algorithm, digest, signature)`` judges signatures when the books are
-    checked; what it cannot read it may answer with ValueError. ``connect`` makes connections and
-    ``steps`` are the migrations: both are other than usual only in tests.
+    checked; what it cannot read it may answer with ValueError. ``connect`` makes connections,
+    ``steps`` are the migrations, ``boot`` tells the machine's time: other than usual only in tests.
     """
 
     def __init__(
@@ -68,12 +68,14 @@ class SqliteLedger:
         verify: books.Verify,
         connect: Connect = apsw.Connection,
         steps: tuple[Migration, ...] | None = None,
+        boot: Callable[[], permits.Boot] = permits.this_boot,
     ) -> None:
         self._path = path
         self._verify = verify
         self._connect = connect
+        self._boot = boot
         self._database = Database(path, connect, shipped() if steps is None else steps)
-        self._reader = Reader(path, connect)
+        self._reader = Reader(path, connect, self._database.place)
         self._writing = Lane("ledger-write", idle=self._database.rest)
         self._reading = Lane("ledger-read")
 
@@ -81,11 +83,13 @@ class SqliteLedger:
 
     async def start(self, worker: str, now: float) -> None:
         """See the port. No other worker can live beside this one, so all others are dead."""
+        # Read beside ``now``: opening may take a while.
+        boot = self._boot()
         self._writing.start()
         self._reading.start()
         try:
             await self._writing.run(partial(self._database.open, now))
-            await self._write(partial(workers.start, worker=worker, now=now))
+            await self._write(partial(workers.start, worker=worker, now=now, boot=boot))
         except BaseException:
             await self.close()
             raise
@@ -97,12 +101,7 @@ class SqliteLedger:
 
     async def ping(self) -> None:
         """See the port."""
-
-        def prove() -> None:
-            self._database.check_file()
-            self._database.write(workers.touch)
-
-        await self._writing.run(prove)
+        await self._write(workers.touch)
 
     async def beat(self, worker: str, now: float) -> None:
         """See the port."""
@@ -117,9 +116,12 @@ class SqliteLedger:
         *,
         worker: str,
         now: float,
+        clock_trusted: bool = True,
     ) -> GroupResult:
         """See the port."""
-        group = Group(settlements, reservations, worker=worker, now=now)
+        group = Group(
+            settlements, reservations, worker=worker, now=now, clock_trusted=clock_trusted
+        )
         return await self._writing.run(partial(group.commit, self._database))
 
     async def orphans(self, *, worker: str, now: float, count_max: int) -> list[Entry]:
@@ -315,6 +317,7 @@ class SqliteLedger:
 
     def check_books(self) -> Iterator[BooksProgress]:
         """See the port. Needs no started ledger: a doctor checks one that cannot start."""
+        self._database.place.check()
         return books.check_books(self._path, self._verify, self._connect)
 
     async def _write(self, work: Work[T], *, keep: bool = True) -> T:

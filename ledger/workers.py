@@ -12,12 +12,12 @@ INSERT INTO worker (worker, beat_at) VALUES (?, ?)
 _TOUCH = "UPDATE worker SET beat_at = beat_at"
 
 
-def start(connection: apsw.Connection, *, worker: str, now: float) -> None:
+def start(connection: apsw.Connection, *, worker: str, now: float, boot: permits.Boot) -> None:
     """Enrol the only worker there can be, and doubt whatever the last one left unanswered."""
     connection.execute(_OTHERS, (worker,))
     beat(connection, worker=worker, now=now)
     uploads.doubt_prepared(connection)
-    permits.answer_all(connection, now)
+    permits.take_over(connection, now, boot)
 
 
 def beat(connection: apsw.Connection, *, worker: str, now: float) -> None:

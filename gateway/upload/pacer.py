@@ -2,8 +2,8 @@
 
 Rules of this file. A permit is stored before its call is sent, and it frees its place one period
 after the answer. A crash loses answers, never permits: the ledger reads an unanswered one as
-answered when it starts again. Deciding is left to ``quota.windows``; times in memory are
-monotonic, so a step of the wall clock opens no window.
+answered when it starts again. Deciding is left to ``quota.windows``; times in memory are monotonic
+and stored ones steady, so a step of the wall clock opens no window.
 """
 
 import asyncio
@@ -45,6 +45,21 @@ def throttler(window: Window) -> Guard:
     return guard
 
 
+class SteadyTime:
+    """Unix seconds by the wall clock at start and what has passed since: they never step.
+
+    Made once in a process, before its ledger starts, so that all its permits compare.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._epoch_s = clock.now() - clock.monotonic()
+
+    def now(self) -> float:
+        """Unix seconds, as far off as the wall clock was at start."""
+        return self._epoch_s + self._clock.monotonic()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowUse:
     """A window of the authority, and how many calls count in it now."""
@@ -66,11 +81,13 @@ class Pacer:
         *,
         ledger: Ledger,
         clock: Clock,
+        steady: SteadyTime,
         guard: Callable[[Window], Guard] = throttler,
     ) -> None:
         self._tax_number = tax_number
         self._ledger = ledger
         self._clock = clock
+        self._steady = steady
         self._make_guard = guard
         self._guard: Guard | None = None
         self._windows: tuple[Window, ...] = ()
@@ -139,7 +156,7 @@ class Pacer:
                 return None
             self._unanswered_count += 1
             try:
-                permit = await self._ledger.add_permit(self._tax_number, sent_at=self._clock.now())
+                permit = await self._ledger.add_permit(self._tax_number, sent_at=self._steady.now())
                 if self._guard is not None:
                     await self._guard.acquire()
             except BaseException:
@@ -153,7 +170,7 @@ class Pacer:
             return
         self._note_answer()
         try:
-            await self._ledger.answer_permit(permit, answered_at=self._clock.now())
+            await self._ledger.answer_permit(permit, answered_at=self._steady.now())
         except LedgerUnavailable as error:
             # Harmless: it reads as unanswered there, and a restart holds it longer than needed.
             log.warning("permit.kept", tax_number=self._tax_number, error=error.message)
@@ -190,10 +207,10 @@ class Pacer:
             now = self._clock.monotonic()
 
     async def _stored_answers(self, windows: Sequence[Window]) -> list[float]:
-        now, monotonic = self._clock.now(), self._clock.monotonic()
+        now, monotonic = self._steady.now(), self._clock.monotonic()
         hold_s = quota.longest_hold_s(windows)
         permits = await self._ledger.permits(self._tax_number, answered_after=now - hold_s)
-        # A stored time later than now means that the wall clock stepped back: it counts as now.
+        # A stored time later than now is of a process whose clock was ahead: it counts as now.
         ages_s = (
             now - (now if it.answered_at is None else min(it.answered_at, now)) for it in permits
         )

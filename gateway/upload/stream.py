@@ -17,7 +17,7 @@ from gateway.upload.agenda import IN_FLIGHT_COUNT_MAX, Agenda, Unaccepted, Work
 from gateway.upload.conversation import Conversation
 from gateway.upload.link import Link
 from gateway.upload.messages import awaited
-from gateway.upload.pacer import Guard, Pacer
+from gateway.upload.pacer import Guard, Pacer, SteadyTime
 from gateway.upload.reach import Reach
 from gateway.upload.status import UploadStatus
 from gateway.upload.waiting import first_of
@@ -41,6 +41,7 @@ class Stream:
         ledger: Ledger,
         authority: Authority,
         clock: Clock,
+        steady: SteadyTime,
         rng: Random,
         reach: Reach,
         guard: Callable[[Window], Guard],
@@ -51,7 +52,7 @@ class Stream:
         self._authority = authority
         self._clock = clock
         self._rng = rng
-        self._pacer = Pacer(tax_number, ledger=ledger, clock=clock, guard=guard)
+        self._pacer = Pacer(tax_number, ledger=ledger, clock=clock, steady=steady, guard=guard)
         self._stirred = asyncio.Event()
         self._link = Link(tax_number, reach=reach, clock=clock, rng=rng, stir=self._stirred.set)
         self._batch_count_max = SUBMIT_COUNT_MAX

@@ -14,7 +14,7 @@ import structlog
 from authority.port import Authority
 from gateway.clock import Clock
 from gateway.upload.backoff import Backoff
-from gateway.upload.pacer import Guard, throttler
+from gateway.upload.pacer import Guard, SteadyTime, throttler
 from gateway.upload.reach import Reach
 from gateway.upload.status import UploadStatus
 from gateway.upload.stream import Stream
@@ -33,6 +33,8 @@ _RECOVERED_S: Final = 60.0
 
 class Uploader:
     """Uploads what is issued. One process owns a taxpayer's uploads at a time.
+
+    Make it just before the ledger is started, for its time begins with the ledger's (``SteadyTime``).
 
     ``discover_s`` is how often the ledger is asked who has a backlog: for what an earlier process
     left behind, and for events that become due with nobody waking their stream.
@@ -53,6 +55,7 @@ class Uploader:
         self._ledger = ledger
         self._authority = authority
         self._clock = clock
+        self._steady = SteadyTime(clock)
         self._rng = rng
         self._discover_s = discover_s
         self._guard = guard
@@ -112,6 +115,7 @@ class Uploader:
             ledger=self._ledger,
             authority=self._authority,
             clock=self._clock,
+            steady=self._steady,
             rng=self._rng,
             reach=self._reach,
             guard=self._guard,

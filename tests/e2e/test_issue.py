@@ -182,6 +182,23 @@ def test_more_violations_than_a_trailer_holds_are_counted(
     assert 0 < len(found[0].violations) < 200
 
 
+def test_more_differences_than_a_trailer_holds_are_counted(
+    platform: Platform, seller: Seller
+) -> None:
+    request = ticket(seller, lines=100)
+    platform.issue(request)
+    other = ticket(seller, request.request_id, lines=100, net_fen=20_000)
+    for line in other.lines:
+        line.name = "*信息技术服务*别的服务"
+
+    with refused("REQUEST_ID_REUSED", grpc.StatusCode.ALREADY_EXISTS) as found:
+        platform.issue(other)
+
+    named = found[0].facts["fields"].split(",")
+    assert 0 < len(named) < int(found[0].facts["field_count"])
+    assert int(found[0].facts["field_count"]) >= 200
+
+
 def test_a_point_without_stock_takes_nothing(platform: Platform) -> None:
     seller = platform.new_seller("026", stock=1)
     platform.issue(ticket(seller))

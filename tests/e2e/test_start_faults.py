@@ -83,6 +83,10 @@ def pin(text: str, mode: int = 0o400) -> Callable[[GatewayProcess], None]:
     return change
 
 
+def listen_on(host: str) -> Callable[[GatewayProcess], None]:
+    return lambda one: configure(one, 'listen = "127.0.0.1:0"', f'listen = "{host}:0"')
+
+
 def foreign_text(gateway: GatewayProcess) -> None:
     (gateway.folder / "ledger").mkdir()
     (gateway.folder / "ledger" / "ledger.db").write_text("not a database at all\n" * 200)
@@ -127,6 +131,24 @@ FAULTS: dict[str, tuple[Callable[[GatewayProcess], None], str]] = {
     "value out of range": (
         lambda one: configure(one, "drain_s = 5.0", "drain_s = 0"),
         "server.drain_s must be in (0, 300]",
+    ),
+    "no root certificates": (
+        lambda one: configure(one, "[authority]", '[authority]\nroot_certificates = "ca.pem"'),
+        "authority.root_certificates cannot be read",
+    ),
+    "a label too long": (listen_on("a" * 64 + ".example"), "not a host name"),
+    "an empty label": (listen_on("a..b"), "not a host name"),
+    "NUL in the ledger's path": (
+        lambda one: configure(one, '"ledger/ledger.db"', r'"ledger\u0000/ledger.db"'),
+        "ledger.path must not contain a NUL character",
+    ),
+    "NUL in the PIN file's path": (
+        lambda one: configure(one, '"token/pin"', r'"token/pin\u0000"'),
+        "hsm.pin_file must not contain a NUL character",
+    ),
+    "NUL in the device's configuration": (
+        lambda one: configure(one, '"token/softhsm2.conf"', r'"token\u0000/softhsm2.conf"'),
+        "hsm.softhsm2_conf must not contain a NUL character",
     ),
     "no configuration": (lambda one: one.config.unlink(), "No such file"),
     "ledger folder is a file": (folder_is_a_file, "cannot be made"),
@@ -195,6 +217,19 @@ def test_a_ledger_that_became_read_only_is_named(gateway: GatewayProcess) -> Non
     bound = GatewayProcess(gateway.folder, authority=NOBODY, prefix=AS_A_USER)
 
     assert "cannot be written" in sentence(bound)
+
+
+def test_a_ledger_that_another_program_keeps_locked_is_named(gateway: GatewayProcess) -> None:
+    with gateway:
+        assert gateway.stop() == 0
+    file = gateway.folder / "ledger" / "ledger.db"
+    with closing(apsw.Connection(str(file))) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        said = sentence(gateway)
+
+    assert "another program keeps" in said or "locked" in said
+    assert "cannot be read as a ledger" not in said
 
 
 def test_a_ledger_of_a_newer_version_is_left_alone(gateway: GatewayProcess) -> None:

@@ -136,6 +136,25 @@ def test_an_assignment_beyond_the_pool_moves_nothing(platform: Platform) -> None
     assert len(platform.assign(seller, "026", 5, 0, request_id="six").segments) == 1
 
 
+@pytest.mark.parametrize("type_code", ["", "999", "0" * 5000])
+def test_a_type_there_is_not_is_refused_and_not_repeated(
+    platform: Platform, seller: Seller, type_code: str
+) -> None:
+    with refused("INVALID_REQUEST", grpc.StatusCode.INVALID_ARGUMENT) as drawn:
+        platform.draw(seller, type_code, 1, request_id=new_id())
+    with refused("INVALID_REQUEST", grpc.StatusCode.INVALID_ARGUMENT) as assigned:
+        platform.assign(seller, type_code, 1, 0, request_id=new_id())
+
+    assert drawn[0].facts["field"] == assigned[0].facts["field"] == "type"
+
+
+def test_stock_of_a_type_there_is_not_is_refused(platform: Platform, seller: Seller) -> None:
+    with refused("INVALID_REQUEST", grpc.StatusCode.INVALID_ARGUMENT) as found:
+        platform.stock.GetStock(GetStockRequest(parent=seller.name, type="0" * 5000))
+
+    assert found[0].violations == {("FIELD_FORMAT", "type")}
+
+
 @pytest.mark.parametrize("count", [0, -1, 1_000_001])
 def test_a_count_out_of_range_is_refused(platform: Platform, seller: Seller, count: int) -> None:
     with refused("INVALID_REQUEST") as drawing:

@@ -59,6 +59,7 @@ class GatedLedger:
         *,
         worker: str,
         now: float,
+        clock_trusted: bool = True,
     ) -> GroupResult:
         """Commit through the gate."""
         self.groups.append((len(settlements), len(reservations)))
@@ -66,7 +67,9 @@ class GatedLedger:
         await self._pass("before", settles=bool(settlements))
         if failing == "before":
             raise LedgerUnavailable("planted: failed, not persisted")
-        result = await self._real.commit(settlements, reservations, worker=worker, now=now)
+        result = await self._real.commit(
+            settlements, reservations, worker=worker, now=now, clock_trusted=clock_trusted
+        )
         await self._pass("after", settles=bool(settlements))
         if failing == "after":
             raise LedgerUnavailable("planted: failed, but persisted")

@@ -141,6 +141,13 @@ class SoftwareSigner:
             raise HsmUnavailable("the signing device is away: told to lose the answer")
         return [_flipped(one) for one in signatures] if self.wrong else signatures
 
+    async def probe(self) -> None:
+        """Sign with a throwaway key."""
+        self._require_up()
+        await self._may_sign.wait()
+        self._require_up()
+        _sign(_make("probe", "P-256").private, bytes(DIGEST_BYTES))
+
     def available(self, key_id: str) -> bool:
         """Say whether new work makes sense."""
         known = any(pair.key.key_id == key_id for pair in self._pairs.values())

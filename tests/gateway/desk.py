@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from gateway.issue import Issued, Issuer
+from gateway.issue import Issuer
+from gateway.job import Issued
 from gateway.registry import Registry
+from gateway.sweep import Sweep
 from hsm.verify import verify
 from invoice import content
 from invoice.document import Draft, Kind, Line, Party, Taxpayer, TypeGrant
@@ -65,6 +67,9 @@ class Desk:
         self.ledger = GatedLedger(SqliteLedger(path, verify=verify))
         self.registry = Registry(self.ledger)
         self.issuer = self._issuer()
+        self.sweep = Sweep(
+            ledger=self.ledger, issuer=self.issuer, clock=self.clock, worker=self.worker
+        )
 
     def _issuer(self) -> Issuer:
         return Issuer(
@@ -76,14 +81,17 @@ class Desk:
             group_count_max=16,
             waiting_count_max=500,
             on_issued=self.woken.extend,
+            clock_trusted=lambda: True,
         )
 
     async def open(self) -> None:
         await self.ledger.start(self.worker, self.clock.now())
         await self.signer.start()
         await self.issuer.start()
+        await self.sweep.start()
 
     async def close(self) -> None:
+        await self.sweep.close()
         await self.issuer.close(grace_s=5.0)
         await self.signer.close()
         await self.ledger.close()

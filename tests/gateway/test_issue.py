@@ -4,12 +4,13 @@ The ledger is SQLite, the device signs for real; both can be held or broken at e
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from gateway.issue import Issued, StaleTaxpayer
+from gateway.job import Issued, StaleTaxpayer
+from hsm.port import DeviceKey
 from hsm.verify import verify
 from invoice import content, marks
 from invoice.errors import (
@@ -25,6 +26,19 @@ from invoice.lifecycle import InvoiceState
 from ledger.records import Entry
 from tests.fakes.software_signer import SoftwareSigner
 from tests.gateway.desk import TENANT, Desk, open_desk, reservation
+
+
+class _OnlySmallPieces(SoftwareSigner):
+    """A device too slow for more than 64 signatures in one call."""
+
+    def __init__(self, other: SoftwareSigner) -> None:
+        super().__init__()
+        self._pairs = other._pairs
+
+    async def sign(self, key: DeviceKey, digests: Sequence[bytes]) -> list[bytes]:
+        if len(digests) > 64:
+            raise HsmUnavailable("late")
+        return await super().sign(key, digests)
 
 
 async def signed_rightly(desk: Desk, entry: Entry) -> bool:
@@ -137,7 +151,7 @@ async def test_a_deadline_answers_in_progress_and_a_retry_the_invoice(
     async with open_desk(tmp_path) as desk:
         stop, held = _hold(desk, step)
         waiter = desk.issuer.submit(reservation("a"))
-        desk.issuer.expire([waiter], 0.05)
+        desk.issuer.expire([waiter], asyncio.get_running_loop().time() + 0.03)
         await held.wait()
 
         with pytest.raises(InProgress) as caught:
@@ -232,6 +246,107 @@ async def test_more_than_may_wait_is_refused_at_once(tmp_path: Path) -> None:
 
         assert caught.value.retry_s is not None
         assert await balanced(desk, issued=300)
+
+
+async def test_what_has_a_number_and_no_signature_counts_as_work(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.signer.hold()
+        waiters = [desk.issuer.submit(reservation(f"r{index}")) for index in range(300)]
+        async with asyncio.timeout(10):
+            while sum(reserved for _, reserved in desk.ledger.groups) < 300:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+        with pytest.raises(Overloaded):
+            desk.issuer.admit(201)
+        desk.signer.release()
+        await asyncio.gather(*waiters)
+        desk.issuer.admit(500)
+
+
+async def test_callers_of_one_id_with_other_requests_count_as_work_and_are_told_at_once(
+    tmp_path: Path,
+) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.signer.hold()
+        first = desk.issuer.submit(reservation("a"))
+        others = [desk.issuer.submit(reservation("a", net_fen=100 * n)) for n in range(200, 400)]
+        with pytest.raises(Overloaded):
+            desk.issuer.admit(300)
+        desk.signer.release()
+        answers = await asyncio.gather(first, *others, return_exceptions=True)
+
+        assert isinstance(answers[0], Issued)
+        assert all(isinstance(each, RequestIdReused) for each in answers[1:])
+        assert len(desk.ledger.groups) <= 3
+
+
+async def test_callers_behind_a_refused_request_get_their_turn(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.ledger.hold("before")
+        stale = desk.issuer.submit(reservation("a", version=7))
+        await desk.ledger.held.wait()
+        other = desk.issuer.submit(reservation("a", net_fen=20_000))
+        third = desk.issuer.submit(reservation("a", net_fen=30_000))
+        desk.ledger.release()
+
+        with pytest.raises(StaleTaxpayer):
+            await stale
+        assert (await other).entry.net_fen == 20_000
+        with pytest.raises(RequestIdReused):
+            await third
+
+
+async def test_a_caller_that_asks_for_a_dead_workers_entry_gets_it(tmp_path: Path) -> None:
+    signer = SoftwareSigner()
+    async with open_desk(tmp_path, signer=signer) as desk:
+        signer.fail_next(1_000_000)
+        with pytest.raises(HsmUnavailable):
+            await desk.issue(reservation("a"))
+    later = signer.restarted()
+    later.down = True
+
+    async with open_desk(tmp_path, signer=later) as desk:
+        # Its caller is back before the device is: it waits for another worker's entry.
+        waiter = desk.issuer.submit(reservation("a"))
+        async with asyncio.timeout(10):
+            while not desk.ledger.groups:  # noqa: ASYNC110 - a record, nothing to await
+                await asyncio.sleep(0.001)
+        later.down = False
+        async with asyncio.timeout(10):
+            issued = await waiter
+
+        assert issued.replayed
+        assert await balanced(desk, issued=1)
+
+
+async def test_a_slow_device_finishes_orphans_piece_by_piece(tmp_path: Path) -> None:
+    signer = SoftwareSigner()
+    async with open_desk(tmp_path, signer=signer) as desk:
+        signer.fail_next(1_000_000)
+        waiters = [desk.issuer.submit(reservation(f"r{index}")) for index in range(200)]
+        await asyncio.gather(*waiters, return_exceptions=True)
+
+    slow = _OnlySmallPieces(signer)
+    async with open_desk(tmp_path, signer=slow) as desk:
+        for index in range(200):
+            assert (await _issued(desk, f"r{index}")).entry.signature is not None
+
+        assert await balanced(desk, issued=200)
+
+
+async def test_a_close_that_cannot_wait_says_what_is_unknown(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        desk.signer.hold()
+        taken = desk.issuer.submit(reservation("a"))
+        await desk.signer.asked.wait()
+        other = desk.issuer.submit(reservation("a", net_fen=20_000))
+
+        await desk.issuer.close(grace_s=0.01)
+
+        with pytest.raises(InProgress):
+            await taken
+        with pytest.raises(ShuttingDown):
+            await other
 
 
 async def test_a_close_finishes_what_runs_and_refuses_what_comes(tmp_path: Path) -> None:

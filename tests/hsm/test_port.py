@@ -140,6 +140,19 @@ async def test_a_known_key_is_available_until_the_device_closes(device: Signer) 
         await device.ensure_key("port-P-256")
 
 
+async def test_a_device_proves_itself_with_and_without_keys_until_it_closes(
+    device: Signer,
+) -> None:
+    await device.probe()
+    await device.ensure_key("port-P-256", "P-256")
+    await device.probe()
+
+    await device.close()
+
+    with pytest.raises(HsmUnavailable):
+        await device.probe()
+
+
 async def test_a_caller_that_gives_up_leaves_the_device_usable(device: Signer) -> None:
     key = await device.ensure_key("port-P-256", "P-256")
     calls = [asyncio.create_task(device.sign(key, digests(10))) for _ in range(10)]

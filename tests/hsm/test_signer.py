@@ -9,7 +9,7 @@ import pytest
 import structlog.testing
 
 from hsm.config import HsmConfig
-from hsm.errors import CallRefused, PinRefused, SelfTestFailed, TokenMissing
+from hsm.errors import KeyUnsafe, KeyUnusable, PinRefused, SelfTestFailed, TokenMissing
 from hsm.port import DeviceKey
 from hsm.signer import Pkcs11Signer
 from hsm.verify import verify
@@ -198,15 +198,98 @@ async def test_sampling_still_sees_a_device_that_signs_wrongly(
     await signer.close()
 
 
-async def test_our_own_mistake_is_raised_and_breaks_nothing(
-    faulty: Pkcs11Signer, faulty_key: DeviceKey, faults: FaultyModule
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (KeyUnsafe("hsm: not safe to sign with"), "not safe to sign with"),
+        (KeyUnusable("hsm: two keys of one label"), "two keys of one label"),
+        (pkcs11.MechanismInvalid(), "the device refuses the call: MechanismInvalid"),
+    ],
+    ids=["KeyUnsafe", "KeyUnusable", "CallRefused"],
+)
+async def test_a_key_that_may_not_sign_is_out_of_service_until_it_does(
+    faulty: Pkcs11Signer, faulty_key: DeviceKey, faults: FaultyModule, fault: Exception, cause: str
 ) -> None:
-    faults.sign_faults = [pkcs11.MechanismInvalid()]
+    faults.sign_fault = fault
 
-    with pytest.raises(CallRefused, match="MechanismInvalid"):
+    with structlog.testing.capture_logs() as lines, pytest.raises(HsmUnavailable, match=cause):
         await faulty.sign(faulty_key, [DIGEST])
 
+    assert not faulty.available(faulty_key.key_id)
+    [line] = [line for line in lines if line["event"] == "hsm.breaker_opened"]
+    assert line["log_level"] == "error"
+    assert cause in line["cause"]
+    faults.sign_fault = None
+    await until(lambda: faulty.available(faulty_key.key_id))
     assert await signs(faulty, faulty_key)
+
+
+async def test_a_probe_of_a_device_that_signs_anyway_costs_nothing(
+    faulty: Pkcs11Signer, faulty_key: DeviceKey, faults: FaultyModule
+) -> None:
+    assert await signs(faulty, faulty_key)
+    sign_count = faults.sign_count
+
+    await faulty.probe()
+
+    assert faults.sign_count == sign_count
+
+
+async def test_a_probe_of_an_idle_device_signs_with_a_key_in_service(
+    faulty: Pkcs11Signer, faulty_key: DeviceKey, faults: FaultyModule
+) -> None:
+    faults.sign_fault = pkcs11.DeviceRemoved()
+
+    with pytest.raises(HsmUnavailable, match="DeviceRemoved"):
+        await faulty.probe()
+
+    assert not faulty.available(faulty_key.key_id)
+    faults.sign_fault = None
+    await until(lambda: faulty.available(faulty_key.key_id))
+    await faulty.probe()
+
+
+async def test_one_broken_key_fails_no_probe(
+    faulty: Pkcs11Signer, faulty_key: DeviceKey, faults: FaultyModule
+) -> None:
+    await faulty.ensure_key("device-other", "P-256")
+    faults.sign_faults = [pkcs11.DeviceError()]
+
+    await faulty.probe()
+
+    assert not faulty.available(faulty_key.key_id)
+
+
+async def test_a_probe_of_a_device_without_keys_notices_that_its_token_is_gone_and_back(
+    signer: Pkcs11Signer, softhsm_token: SoftHsmToken
+) -> None:
+    await signer.probe()
+    away = softhsm_token.directory.with_name("tokens.away")
+    softhsm_token.directory.rename(away)
+    try:
+        with pytest.raises(HsmUnavailable):
+            await signer.probe()
+    finally:
+        away.rename(softhsm_token.directory)
+
+    await signer.probe()
+    key = await signer.ensure_key("device-p256", "P-256")
+    assert await signs(signer, key)
+
+
+async def test_a_probe_of_an_idle_device_with_keys_notices_that_its_token_is_gone(
+    signer: Pkcs11Signer, key: DeviceKey, softhsm_token: SoftHsmToken
+) -> None:
+    away = softhsm_token.directory.with_name("tokens.away")
+    softhsm_token.directory.rename(away)
+    try:
+        with pytest.raises(HsmUnavailable):
+            await signer.probe()
+    finally:
+        away.rename(softhsm_token.directory)
+
+    await until(lambda: signer.available(key.key_id))
+    await signer.probe()
 
 
 async def test_a_hanging_device_makes_callers_wait_no_longer_than_told_and_comes_back(

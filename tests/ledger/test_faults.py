@@ -218,35 +218,95 @@ async def test_a_full_disk_refuses_until_there_is_room(on_disk: SqliteLedger, di
 
 
 async def test_nothing_is_written_until_the_file_opens_again(
-    ledger: SqliteLedger, faults: Faults, tmp_path: Path
+    ledger: SqliteLedger, faults: Faults
 ) -> None:
     await building.open_shop(ledger)
     faults.arm("COMMIT", "before")
     with pytest.raises(LedgerUnavailable):
         await building.reserve(ledger, a_reservation("r-1"))
-    path = tmp_path / "ledger.db"
-    path.rename(tmp_path / "away.db")
+    opening = "SELECT count(*) FROM sqlite_schema"
 
+    faults.arm(opening, "before")
     with pytest.raises(LedgerUnavailable):
         await ledger.ping()
+    faults.arm(opening, "before")
     with pytest.raises(LedgerUnavailable):
         await building.reserve(ledger, a_reservation("r-1"))
-    (tmp_path / "away.db").rename(path)
+    assert faults.fired == 3
 
     await ledger.ping()
     (entry,) = await building.reserve(ledger, a_reservation("r-1"))
     assert entry.number == "00000001"
 
 
-async def test_a_ping_notices_that_the_file_was_taken_away(
+@pytest.mark.parametrize("first", ["read", "write", "ping"])
+async def test_an_exchanged_file_answers_nothing_and_ends_the_ledger_until_a_restart(
+    ledger: SqliteLedger, tmp_path: Path, first: str
+) -> None:
+    await building.open_shop(ledger)
+    path = tmp_path / "ledger.db"
+    _back_up(path, tmp_path / "backup.db")
+    (sold,) = await building.issue(ledger, "r-after-the-backup")
+
+    path.rename(tmp_path / "right.db")
+    (tmp_path / "backup.db").rename(path)
+
+    use = {
+        "read": lambda: ledger.find_request(TENANT, "r-after-the-backup"),
+        "write": lambda: building.reserve(ledger, a_reservation("r-new")),
+        "ping": ledger.ping,
+    }
+    for name in (first, *use, *use):
+        with pytest.raises(LedgerUnavailable, match="was exchanged; restart"):
+            await use[name]()
+    # The right file back at its path: nobody knows what was read elsewhere, so only a start helps.
+    (tmp_path / "right.db").rename(path)
+    with pytest.raises(LedgerUnavailable, match="was exchanged; restart"):
+        await ledger.ping()
+    await ledger.close()
+
+    again = SqliteLedger(path, verify=building.verify)
+    await again.start(WORKER, NOW)
+    (entry,) = await building.reserve(again, a_reservation("r-new"))
+    await again.close()
+    assert (sold.number, entry.number) == ("00000001", "00000002")
+
+
+async def test_a_file_exchanged_while_the_connection_is_thrown_away_is_not_opened(
+    ledger: SqliteLedger, faults: Faults, tmp_path: Path
+) -> None:
+    await building.open_shop(ledger)
+    path = tmp_path / "ledger.db"
+    _back_up(path, tmp_path / "backup.db")
+    faults.arm("COMMIT", "after")
+    with pytest.raises(LedgerUnavailable):
+        await building.reserve(ledger, a_reservation("r-1"))
+
+    (tmp_path / "backup.db").rename(path)
+
+    with pytest.raises(LedgerUnavailable, match="was exchanged"):
+        await building.reserve(ledger, a_reservation("r-2"))
+
+
+async def test_a_file_that_was_taken_away_stays_away_though_it_comes_back(
     ledger: SqliteLedger, tmp_path: Path
 ) -> None:
-    await ledger.ping()
+    path = tmp_path / "ledger.db"
+    path.rename(tmp_path / "away.db")
+    with pytest.raises(LedgerUnavailable, match="is gone; restart"):
+        await ledger.find_request(TENANT, "r-1")
+    (tmp_path / "away.db").rename(path)
 
-    (tmp_path / "ledger.db").rename(tmp_path / "away.db")
-
-    with pytest.raises(LedgerUnavailable):
+    with pytest.raises(LedgerUnavailable, match="is gone; restart"):
         await ledger.ping()
+
+
+def _back_up(path: Path, copy: Path) -> None:
+    source, target = apsw.Connection(str(path)), apsw.Connection(str(copy))
+    with target.backup("main", source, "main") as copying:
+        copying.step()
+    source.close()
+    target.close()
 
 
 async def test_a_closed_ledger_writes_nothing(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_INVOICE: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT. The invoice breaks rules. A `google.rpc.BadRequest` lists all of them,
     each with the field path, and with the rule's name in `reason`. Metadata: `rule` (the
-    first one); `violation_count` where a single call's status has no room for all (4 KiB of
-    them are listed; a batch item's `Failure` lists all). Effect: none.
+    first one); `violation_count` where there is no room for all: a single call's status lists
+    up to 4 KiB of them, a batch item's `Failure` up to 64 KiB. Effect: none.
     """
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT. A field around the invoice is malformed: a request id, a resource name,
@@ -45,7 +45,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
     """ALREADY_EXISTS. The request id is bound to a different request. Metadata: `fields` (the
-    paths that differ, comma separated), `request_id`. Effect: none.
+    paths that differ, comma separated; the first 1 KiB of them), `field_count` where they are
+    more, `request_id`. Effect: none.
     """
     ERROR_REASON_IN_PROGRESS: _ErrorReason.ValueType  # 6
     """ABORTED, with RetryInfo. The first call with this id has its number and is being signed.
@@ -102,10 +103,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_LEDGER_UNAVAILABLE: _ErrorReason.ValueType  # 20
     """UNAVAILABLE. The ledger could not be written or read. Effect: unknown."""
     ERROR_REASON_AUTHORITY_UNAVAILABLE: _ErrorReason.ValueType  # 21
-    """UNAVAILABLE. The tax authority did not answer. Effect: unknown."""
+    """UNAVAILABLE, with RetryInfo where the authority names a delay. The tax authority did not
+    answer, or put a draw off without deciding on it. Effect: unknown.
+    """
     ERROR_REASON_AUTHORITY_REFUSED: _ErrorReason.ValueType  # 22
-    """FAILED_PRECONDITION. The tax authority answered no. Metadata: `authority_reason`.
-    Effect: none.
+    """FAILED_PRECONDITION. The tax authority answered no. Metadata: `authority_reason`; of a draw
+    also `GRANT_OVERLAPS`, when the numbers it granted are those of another grant.
+    Effect: none here. Only a draw that was refused keeps its request id: the same id answers
+    the same refusal.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 23
     """INTERNAL. A fault of ours, logged with its cause; the sentence is fixed. Effect: unknown."""
@@ -117,6 +122,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     Each comment names the gRPC code, the metadata keys, and the effect. After effect *none*
     nothing was stored and the request id is still free. After effect *unknown* retry with the
     same request id: the answer tells what happened.
+
+    A status always fits gRPC's default of 8 KiB of trailers: the sentence has at most 512 bytes
+    and a metadata value 1 KiB; what is longer is cut and ends in an ellipsis.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -124,8 +132,8 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_INVALID_INVOICE: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT. The invoice breaks rules. A `google.rpc.BadRequest` lists all of them,
 each with the field path, and with the rule's name in `reason`. Metadata: `rule` (the
-first one); `violation_count` where a single call's status has no room for all (4 KiB of
-them are listed; a batch item's `Failure` lists all). Effect: none.
+first one); `violation_count` where there is no room for all: a single call's status lists
+up to 4 KiB of them, a batch item's `Failure` up to 64 KiB. Effect: none.
 """
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT. A field around the invoice is malformed: a request id, a resource name,
@@ -142,7 +150,8 @@ ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 4
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
 """ALREADY_EXISTS. The request id is bound to a different request. Metadata: `fields` (the
-paths that differ, comma separated), `request_id`. Effect: none.
+paths that differ, comma separated; the first 1 KiB of them), `field_count` where they are
+more, `request_id`. Effect: none.
 """
 ERROR_REASON_IN_PROGRESS: ErrorReason.ValueType  # 6
 """ABORTED, with RetryInfo. The first call with this id has its number and is being signed.
@@ -199,10 +208,14 @@ ERROR_REASON_HSM_UNAVAILABLE: ErrorReason.ValueType  # 19
 ERROR_REASON_LEDGER_UNAVAILABLE: ErrorReason.ValueType  # 20
 """UNAVAILABLE. The ledger could not be written or read. Effect: unknown."""
 ERROR_REASON_AUTHORITY_UNAVAILABLE: ErrorReason.ValueType  # 21
-"""UNAVAILABLE. The tax authority did not answer. Effect: unknown."""
+"""UNAVAILABLE, with RetryInfo where the authority names a delay. The tax authority did not
+answer, or put a draw off without deciding on it. Effect: unknown.
+"""
 ERROR_REASON_AUTHORITY_REFUSED: ErrorReason.ValueType  # 22
-"""FAILED_PRECONDITION. The tax authority answered no. Metadata: `authority_reason`.
-Effect: none.
+"""FAILED_PRECONDITION. The tax authority answered no. Metadata: `authority_reason`; of a draw
+also `GRANT_OVERLAPS`, when the numbers it granted are those of another grant.
+Effect: none here. Only a draw that was refused keeps its request id: the same id answers
+the same refusal.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 23
 """INTERNAL. A fault of ours, logged with its cause; the sentence is fixed. Effect: unknown."""

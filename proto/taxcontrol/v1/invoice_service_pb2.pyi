@@ -325,7 +325,9 @@ class Failure(_message.Message):
 
     @_builtins.property
     def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Failure.FieldViolation]:
-        """All broken rules, on `INVALID_INVOICE` and `INVALID_REQUEST`."""
+        """The broken rules, on `INVALID_INVOICE` and `INVALID_REQUEST`: all, or the first 64 KiB of
+        them with `violation_count` in the metadata.
+        """
 
     @_builtins.property
     def retry_delay(self) -> _duration_pb2.Duration:

@@ -7,7 +7,7 @@ import pytest
 from asyncio_throttle.throttler import Throttler
 
 from gateway.clock import SystemClock
-from gateway.upload.pacer import Pacer, throttler
+from gateway.upload.pacer import Pacer, SteadyTime, throttler
 from invoice.errors import LedgerUnavailable
 from ledger.port import Ledger
 from quota.windows import Window
@@ -23,13 +23,15 @@ async def pacer_on(
     shelf: Shelf, *windows: Window, clock: VirtualClock | None = None, hook: Hook = no_hook
 ) -> Pacer:
     ledger = UploadLedger(shelf, hook)
+    clock = clock or VirtualClock()
     pacer = Pacer(
         TAXPAYER,
         ledger=cast("Ledger", ledger),
-        clock=clock or VirtualClock(),
+        clock=clock,
+        steady=SteadyTime(clock),
         guard=virtual_guard,
     )
-    ledger.start((clock or VirtualClock()).now())
+    ledger.start(clock.now())
     await pacer.open(windows)
     return pacer
 
@@ -193,6 +195,23 @@ def test_wider_windows_remember_what_was_sent_under_the_narrow_ones() -> None:
     virtual_time.run(story())
 
 
+@pytest.mark.parametrize("step_s", [3_700.0, -3_700.0])
+def test_a_step_of_the_wall_clock_shows_in_no_stored_time(step_s: float) -> None:
+    async def story() -> None:
+        shelf, clock = shelf_with_taxpayer(), VirtualClock()
+        pacer = await pacer_on(shelf, WINDOW, clock=clock)
+
+        await pacer.answered(await pacer.take())
+        clock.step_s = step_s
+        await pacer.answered(await pacer.take())
+
+        first, second = (one.answered_at for one in shelf.permits[TAXPAYER].values())
+        assert first is not None
+        assert second == pytest.approx(first, abs=0.001)
+
+    virtual_time.run(story())
+
+
 async def test_the_real_guard_stands_behind_the_pacer_and_never_polls() -> None:
     class Watched(Throttler):
         def flush(self) -> None:
@@ -205,6 +224,7 @@ async def test_the_real_guard_stands_behind_the_pacer_and_never_polls() -> None:
         TAXPAYER,
         ledger=cast("Ledger", UploadLedger(shelf)),
         clock=SystemClock(),
+        steady=SteadyTime(SystemClock()),
         guard=lambda window: Watched(rate_limit=window.call_count_max, period=window.period_s),
     )
     await pacer.open([window])

@@ -189,6 +189,24 @@ async def test_a_group_says_by_how_much_the_clock_was_clamped(ledger: Ledger) ->
     assert ahead.clamped_s == 0
 
 
+@pytest.mark.parametrize(("behind_s", "refused"), [(4.0, False), (6.0, True), (1_200.0, True)])
+async def test_before_the_authority_told_the_time_no_clock_behind_the_last_invoice_is_believed(
+    ledger: Ledger, behind_s: float, *, refused: bool
+) -> None:
+    await building.open_shop(ledger)
+    await building.reserve(ledger, a_reservation("r-1"))
+
+    result = await ledger.commit(
+        (),
+        [a_reservation("r-2")],
+        worker=building.WORKER,
+        now=int(NOW) - behind_s,
+        clock_trusted=False,
+    )
+
+    assert isinstance(result.reserved[0].error, ClockSkew) is refused
+
+
 @pytest.mark.parametrize(("behind_s", "refused"), [(1_799.0, False), (1_801.0, True)])
 async def test_half_an_hour_behind_stops_issuing(
     ledger: Ledger, behind_s: float, *, refused: bool

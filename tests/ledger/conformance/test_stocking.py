@@ -143,6 +143,26 @@ async def test_a_refused_wish_is_over(ledger: Ledger) -> None:
     assert await ledger.open_grants() == []
 
 
+async def test_a_grant_that_cannot_be_confirmed_is_over_and_its_numbers_are_free(
+    ledger: Ledger,
+) -> None:
+    await ledger.register(
+        building.a_taxpayer(holding_count_max=10), building.binding("register"), ACT
+    )
+    wish, bound = a_wish(10)
+    await ledger.request_grant(wish, bound, ACT)
+    await ledger.store_grant(granted(wish, 1))
+
+    refused = await ledger.refuse_grant(TENANT, wish.request_id, "GRANT_UNKNOWN")
+    drawn = await building.draw(ledger, 10, 1)
+
+    assert (refused.state, refused.refusal) == ("REFUSED", "GRANT_UNKNOWN")
+    assert (drawn.state, drawn.first) == ("CONFIRMED", 1)
+    assert await ledger.open_grants() == []
+    with pytest.raises(LookupError):
+        await ledger.refuse_grant(TENANT, drawn.request_id, "too late")
+
+
 async def test_available_and_wished_numbers_count_as_held(ledger: Ledger) -> None:
     record = building.a_taxpayer(holding_count_max=10)
     await ledger.register(record, building.binding("register"), ACT)

@@ -38,7 +38,9 @@ class RegisterTaxpayerRequest(_message.Message):
     @_builtins.property
     def taxpayer(self) -> _taxpayer_pb2.Taxpayer:
         """The taxpayer: tax number, display name, address and telephone, type grants and points are
-        required.
+        required. At most 5,000 points and 100 rates a type; an organisation has at most 100
+        characters. What only answers have, a point's name and machine number included, is ignored
+        and no part of what `request_id` stands for.
         """
 
     def __init__(
@@ -140,7 +142,9 @@ class ListTaxpayersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most so many; 0 means 50, above 500 means 500, negative is refused."""
+    """At most so many; 0 means 50, above 500 means 500, negative is refused. A page of large
+    taxpayers is shorter, so that it fits 4 MiB; `next_page_token` tells whether more follow.
+    """
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(

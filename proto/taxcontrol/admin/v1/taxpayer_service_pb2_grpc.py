@@ -65,6 +65,10 @@ class TaxpayerServiceServicer(object):
         Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_EXISTS`, `REQUEST_ID_REUSED`,
         `AUTHORITY_REFUSED`. Effect unknown: `AUTHORITY_UNAVAILABLE`, `HSM_UNAVAILABLE`,
         `LEDGER_UNAVAILABLE`.
+
+        `AUTHORITY_REFUSED` may come after the authority registered the taxpayer and a device, when
+        it refuses the certificate. Nothing is stored here then, and the authority answers the same
+        registration and device to the next try, so nothing is done twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,6 +42,10 @@ class TaxpayerServiceStub:
     Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_EXISTS`, `REQUEST_ID_REUSED`,
     `AUTHORITY_REFUSED`. Effect unknown: `AUTHORITY_UNAVAILABLE`, `HSM_UNAVAILABLE`,
     `LEDGER_UNAVAILABLE`.
+
+    `AUTHORITY_REFUSED` may come after the authority registered the taxpayer and a device, when
+    it refuses the certificate. Nothing is stored here then, and the authority answers the same
+    registration and device to the next try, so nothing is done twice.
     """
     GetTaxpayer: _grpc.UnaryUnaryMultiCallable[_taxpayer_service_pb2.GetTaxpayerRequest, _taxpayer_service_pb2.GetTaxpayerResponse]
     """Returns one taxpayer.
@@ -68,6 +72,10 @@ class TaxpayerServiceAsyncStub(TaxpayerServiceStub):
     Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_EXISTS`, `REQUEST_ID_REUSED`,
     `AUTHORITY_REFUSED`. Effect unknown: `AUTHORITY_UNAVAILABLE`, `HSM_UNAVAILABLE`,
     `LEDGER_UNAVAILABLE`.
+
+    `AUTHORITY_REFUSED` may come after the authority registered the taxpayer and a device, when
+    it refuses the certificate. Nothing is stored here then, and the authority answers the same
+    registration and device to the next try, so nothing is done twice.
     """
     GetTaxpayer: _aio.UnaryUnaryMultiCallable[_taxpayer_service_pb2.GetTaxpayerRequest, _taxpayer_service_pb2.GetTaxpayerResponse]  # type: ignore[assignment]
     """Returns one taxpayer.
@@ -97,6 +105,10 @@ class TaxpayerServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_EXISTS`, `REQUEST_ID_REUSED`,
         `AUTHORITY_REFUSED`. Effect unknown: `AUTHORITY_UNAVAILABLE`, `HSM_UNAVAILABLE`,
         `LEDGER_UNAVAILABLE`.
+
+        `AUTHORITY_REFUSED` may come after the authority registered the taxpayer and a device, when
+        it refuses the certificate. Nothing is stored here then, and the authority answers the same
+        registration and device to the next try, so nothing is done twice.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,106 @@
+"""Registering: many at once for one taxpayer make one device and one key."""
+
+import asyncio
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from authority.port import Authority, TypeAllowance
+from gateway.register import Application, Registrar
+from hsm.port import Algorithm, DeviceKey
+from invoice.document import Party
+from invoice.errors import HsmUnavailable, TaxpayerExists
+from ledger.records import Act, TaxpayerRecord
+from tests.fakes.granting_authority import GrantingAuthority
+from tests.fakes.software_signer import SoftwareSigner
+from tests.gateway.desk import TENANT, Desk, bound, open_desk
+
+TAX_NUMBER = "91310115X12J2H3L4B"
+OTHER_TAX_NUMBER = "91440300MA5EXAMPLE"
+AT_ONCE = 8
+
+
+class CountingSigner(SoftwareSigner):
+    """A device that remembers which keys it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.labels: set[str] = set()
+
+    async def ensure_key(self, label: str, algorithm: Algorithm | None = None) -> DeviceKey:
+        self.labels.add(label)
+        return await super().ensure_key(label, algorithm)
+
+
+def application(tax_number: str) -> Application:
+    return Application(
+        seller=Party(
+            tax_number=tax_number, name="示例公司", address_phone="某路1号", bank_account=""
+        ),
+        wanted=(TypeAllowance(type="026", rates_ppm=(90_000,), invoice_limit_fen=10_000_000),),
+        points=((0, ""),),
+    )
+
+
+def registrar_of(desk: Desk, authority: GrantingAuthority) -> Registrar:
+    return Registrar(ledger=desk.ledger, authority=cast("Authority", authority), signer=desk.signer)
+
+
+async def register(
+    registrar: Registrar, desk: Desk, request_id: str, tax_number: str = TAX_NUMBER
+) -> tuple[TaxpayerRecord, bool]:
+    return await registrar.register(
+        application(tax_number),
+        binding=bound(request_id),
+        act=Act(actor="test", reason="", at=desk.clock.now()),
+        dry_run=False,
+    )
+
+
+async def test_eight_at_once_for_one_taxpayer_make_one_device_and_one_key(tmp_path: Path) -> None:
+    signer, authority = CountingSigner(), GrantingAuthority()
+    async with open_desk(tmp_path, signer=signer) as desk:
+        registrar = registrar_of(desk, authority)
+        before = set(signer.labels)
+
+        ends = await asyncio.gather(
+            *(register(registrar, desk, f"r{each}") for each in range(AT_ONCE)),
+            return_exceptions=True,
+        )
+
+        made = [end for end in ends if isinstance(end, tuple)]
+        assert len(made) == 1
+        assert sum(isinstance(end, TaxpayerExists) for end in ends) == AT_ONCE - 1
+        assert len(authority.devices) == len(authority.certified) == 1
+        assert signer.labels - before == {f"device-{machine}-1" for machine in authority.certified}
+        stored = await desk.ledger.taxpayer(TENANT, TAX_NUMBER)
+        assert stored is not None
+        assert stored.devices == made[0][0].devices
+
+
+async def test_eight_at_once_with_one_id_all_get_the_one_registration(tmp_path: Path) -> None:
+    signer, authority = CountingSigner(), GrantingAuthority()
+    async with open_desk(tmp_path, signer=signer) as desk:
+        registrar = registrar_of(desk, authority)
+
+        ends = await asyncio.gather(*(register(registrar, desk, "same") for _ in range(AT_ONCE)))
+
+        assert sorted(replayed for _, replayed in ends) == [False, *[True] * (AT_ONCE - 1)]
+        assert len(authority.devices) == len(authority.certified) == 1
+
+
+async def test_a_registration_that_failed_lets_the_next_one_try(tmp_path: Path) -> None:
+    signer, authority = CountingSigner(), GrantingAuthority()
+    async with open_desk(tmp_path, signer=signer) as desk:
+        registrar = registrar_of(desk, authority)
+        signer.down = True
+        with pytest.raises(HsmUnavailable):
+            await register(registrar, desk, "a")
+        signer.down = False
+
+        ends = await asyncio.gather(
+            register(registrar, desk, "b"), register(registrar, desk, "c", OTHER_TAX_NUMBER)
+        )
+
+        assert [replayed for _, replayed in ends] == [False, False]
