@@ -105,7 +105,6 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
     ) -> pb2.IssueInvoiceResponse:
         """Number, sign and record one invoice."""
         deadline = _deadline(context, count=1)
-        self._issuer.admit(1)
         (outcome,) = await self._issue([request], deadline)
         if isinstance(outcome, Exception):
             raise outcome
@@ -128,7 +127,6 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         deadline = _deadline(context, count=count)
         _check_bytes(request.ByteSize())
         _check_lines(request.requests)
-        self._issuer.admit(count)
         outcomes = await self._issue(request.requests, deadline)
         response = pb2.BatchIssueInvoicesResponse()
         for at, (item, outcome) in enumerate(zip(request.requests, outcomes, strict=True)):
@@ -166,11 +164,13 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         self, requests: Sequence[pb2.IssueInvoiceRequest], deadline: _Deadline
     ) -> list[Issued | Exception]:
         """Issue each; an outcome or a failure per item, in order. Nothing is raised for an item."""
-        prepared = await self._prepare_all(requests)
-        if len(requests) > 1:
-            # The answer carries every content and refusal, so it is weighed before a number is taken.
-            _check_bytes(sum(map(_answer_bytes, prepared)))
-        started = [await self._begin(item) for item in prepared]
+        with self._issuer.admitted(len(requests)):
+            prepared = await self._prepare_all(requests)
+            if len(requests) > 1:
+                # The answer carries every content and refusal, so it is weighed before a number
+                # is taken.
+                _check_bytes(sum(map(_answer_bytes, prepared)))
+            started = [await self._begin(item) for item in prepared]
         waiters = [item for item in started if not isinstance(item, Issued | Exception)]
         timer = None if deadline.at is None else self._issuer.expire(waiters, deadline.at)
         try:

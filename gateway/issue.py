@@ -13,7 +13,7 @@ finishes it through the same code.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -78,6 +78,7 @@ class Issuer:
         self._waiting: deque[Job] = deque()
         self._signed: list[tuple[Job, Settlement]] = []
         self._follower_count = 0
+        self._checking_count = 0
         self._work = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -112,15 +113,24 @@ class Issuer:
 
     # --- callers ------------------------------------------------------------------------
 
-    def admit(self, count: int) -> None:
-        """Raise ``Overloaded`` unless ``count`` more may be in work; all of them or none.
+    @contextlib.contextmanager
+    def admitted(self, count: int) -> Iterator[None]:
+        """Hold room for ``count`` requests while they are checked and submitted; all or none.
 
-        Counted until they are settled, not only until they have a number: a number that is taken
-        must be signed, so none is taken that the device would not get to in time.
+        What is in work counts until it is settled, not only until it has a number: a number that
+        is taken must be signed, so none is taken that the device would not get to in time.
+
+        Raises:
+            Overloaded: There is no room. Nothing is held.
         """
-        busy_count = len(self._running) + self._follower_count
+        busy_count = len(self._running) + self._follower_count + self._checking_count
         if busy_count + count > self._waiting_count_max:
             raise Overloaded("too much work is waiting", retry_s=1.0, waiting_count=busy_count)
+        self._checking_count += count
+        try:
+            yield
+        finally:
+            self._checking_count -= count
 
     def submit(self, reservation: Reservation) -> Waiter:
         """Start issuing. The future ends with the outcome, ``InvoiceError`` or ``StaleTaxpayer``."""
@@ -318,7 +328,7 @@ class Issuer:
         if (follower := job.next()) is None:
             return
         if self._closing:
-            for _, waiter in ((None, follower.waiters[0]), *follower.followers):
+            for waiter in (*follower.waiters, *(waiter for _, waiter in follower.followers)):
                 if not waiter.done():
                     waiter.set_exception(_shutting_down())
         else:

@@ -54,7 +54,7 @@ class Sweep:
             await self._clock.sleep(_PAUSE_S)
 
     async def _piece(self) -> bool:
-        """Finish some orphans; True when there may be more and the device is willing."""
+        """Finish some orphans; True when there are more and the device is willing."""
         now = self._clock.now()
         await self._ledger.beat(self._worker, now)
         # What is in work before the look is settled by its own job, perhaps during the look.
@@ -66,4 +66,4 @@ class Sweep:
         finished = await self._issuer.finish(left[:_PIECE_COUNT])
         if finished:
             log.info("sweep.finished", count=finished)
-        return finished > 0
+        return finished == _PIECE_COUNT

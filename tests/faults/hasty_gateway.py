@@ -39,13 +39,16 @@ class HastyLedger:
         *,
         worker: str,
         now: float,
+        clock_trusted: bool = True,
     ) -> GroupResult:
         """Reserve rightly; settle later, and say now that it is done."""
         if settlements:
             task = asyncio.create_task(self._settle(settlements, worker=worker, now=now))
             self._late.add(task)
             task.add_done_callback(self._late.discard)
-        result = await self._real.commit([], reservations, worker=worker, now=now)
+        result = await self._real.commit(
+            [], reservations, worker=worker, now=now, clock_trusted=clock_trusted
+        )
         return dataclasses.replace(result, settled=[_settled(one) for one in settlements])
 
     async def _settle(self, settlements: Sequence[Settlement], *, worker: str, now: float) -> None:
