@@ -92,17 +92,24 @@ class Drawer:
         task = self._running.get(place)
         if task is None:
             task = self._running[place] = asyncio.create_task(self._carry_on(grant))
-            task.add_done_callback(lambda done: self._ended(place, done))
+            task.add_done_callback(lambda done: self._ended(grant, done))
         return task
 
-    def _ended(self, place: tuple[str, str], done: asyncio.Task[GrantRecord]) -> None:
-        del self._running[place]
+    def _ended(self, grant: GrantRecord, done: asyncio.Task[GrantRecord]) -> None:
+        del self._running[grant.tenant, grant.request_id]
         # Looked at here, since the caller that would have seen the failure may have hung up.
         error = None if done.cancelled() else done.exception()
         if error is None or isinstance(error, AuthorityRefused):  # it ended
             return
         if isinstance(error, InvoiceError):
-            log.warning("draw.waiting", reason=error.reason)
+            log.warning(
+                "draw.waiting",
+                tax_number=grant.tax_number,
+                type=grant.type,
+                request_id=grant.request_id,
+                reason=error.reason,
+                cause=error.message,
+            )
         else:
             log.error("draw.bug", exc_info=error)
 

@@ -7,6 +7,7 @@ here the wrapped handler is made once per method and kept.
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +19,7 @@ from grpc_status import rpc_status
 
 from gateway import status
 from invoice.errors import InvalidRequest, InvoiceError, ShuttingDown
+from taxcontrol.v1 import error_reason_pb2, invoice_service_pb2
 
 log = structlog.get_logger()
 
@@ -103,7 +105,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 await _abort(context, _failed(method, request, error, began))
             finally:
                 self._ended()
-            _done(method, request, began)
+            _done(method, request, began, **_results(response))
             return response
 
         return answer
@@ -175,8 +177,20 @@ def _failed(method: str, request: Any, error: Exception, began: float) -> status
     return status.bug_status()
 
 
-def _done(method: str, request: Any, began: float, *, reason: str = "OK") -> None:
-    log.info("rpc.done", reason=reason, **_facts(method, request, began))
+def _done(method: str, request: Any, began: float, *, reason: str = "OK", **results: Any) -> None:
+    log.info("rpc.done", reason=reason, **results, **_facts(method, request, began))
+
+
+def _results(response: Any) -> dict[str, Any]:
+    """What became of a batch: how many were issued, and how many refused for which reason."""
+    if not isinstance(response, invoice_service_pb2.BatchIssueInvoicesResponse):
+        return {}
+    refused = Counter(
+        error_reason_pb2.ErrorReason.Name(result.failure.reason).removeprefix("ERROR_REASON_")
+        for result in response.results
+        if result.HasField("failure")
+    )
+    return {"issued": len(response.results) - refused.total(), "refused": dict(refused)}
 
 
 def _facts(method: str, request: Any, began: float) -> dict[str, str | float]:

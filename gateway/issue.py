@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 # How often an entry that another gateway is signing is looked at.
 _ELSEWHERE_POLL_S = 0.05
-# A clamp of the issue time beyond this is worth an operator's look (protocol, "Reserve, sign, settle").
+# A clamp of the issue time beyond this is worth an operator's look.
 _CLAMP_WARNING_S = 5.0
 
 _Place = tuple[str, str, str]

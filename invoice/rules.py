@@ -1,4 +1,4 @@
-"""Whether an invoice may be issued: every rule of ``domain.md`` §3–5, all answers at once.
+"""Whether an invoice may be issued: every rule of a request, all answers at once.
 
 The order of the violations is the order of ``RULES`` below, and inside one rule the order of the
 document; it never depends on anything else, so the first violation of a request is stable.

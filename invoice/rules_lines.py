@@ -8,7 +8,7 @@ from invoice.document import Line, Nature, ZeroRateFlag
 from invoice.errors import Violation
 from invoice.money import decimal
 
-# domain.md §5.4, in parts per million.
+# The rates the law has had, in parts per million.
 RATES_PPM: Final = frozenset(
     {0, 10_000, 15_000, 30_000, 40_000, 50_000, 60_000, 90_000}
     | {100_000, 110_000, 130_000, 160_000, 170_000}

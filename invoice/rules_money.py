@@ -10,7 +10,7 @@ from invoice.errors import Violation
 from invoice.money import FEN_MAX, expected_tax, yuan
 from invoice.rules_lines import RATES_PPM
 
-# domain.md §5.3: what rounding in the caller's system may explain.
+# What rounding in the caller's system may explain.
 _LINE_ERROR_FEN: Final = 6
 _SUM_ERROR_FEN: Final = 127
 

@@ -1,6 +1,6 @@
 """Rules about text: what must be filled, how long it may be, in which characters. And whose it is.
 
-Sizes are GBK bytes, since that is how the authority stores and prints (``domain.md`` §4). A
+Sizes are GBK bytes, since that is how the authority stores and prints. A
 character outside GBK can be neither, so it is a FIELD_FORMAT.
 """
 
@@ -85,7 +85,7 @@ def characters(case: Case) -> Iterator[Violation]:
 def seller(case: Case) -> Iterator[Violation]:
     """SELLER_MISMATCH: the seller's fields must equal the registration.
 
-    A bank account left out is not a wrong one: the interface has it optional (``domain.md`` §4).
+    A bank account left out is not a wrong one: the interface has it optional.
     Other empty fields are FIELD_REQUIRED already.
     """
     stated, registered = case.draft.seller, case.taxpayer

@@ -1,4 +1,4 @@
-"""Checking the books: that nothing is missing, doubled or changed (design.md §3, I1 to I8).
+"""Checking the books: that nothing is missing, doubled or changed.
 
 One read snapshot, one pass over the invoices in the order they were reserved, one over the
 changes. What is kept meanwhile grows with segments, meters and keys, never with invoices.

@@ -12,7 +12,7 @@ _METERS = """
 SELECT tax_number, machine_number, type, unuploaded_count, unuploaded_amount_fen, last_issue_time
   FROM meter
 """
-# A void adds nothing to the budget (protocol.md, Offline budget).
+# A void adds nothing to the budget.
 _EVENTS = """
 SELECT i.tax_number, i.machine_number, i.type, count(*), sum(abs(i.net_fen))
   FROM outbox AS o

@@ -20,7 +20,7 @@ from ledger.rows import entry_by_id
 from ledger.taking import Counter, CounterName, Taking
 from ledger.values import Value
 
-# A clock this far behind the last invoice cannot be trusted to date another (domain.md §8).
+# A clock this far behind the last invoice cannot be trusted to date another: 30 minutes.
 CLOCK_BEHIND_S_MAX = 1_800
 # Before the authority has told the time, a clock behind our own invoices is simply wrong; this
 # much is what setting it by the network moves it back.

@@ -30,7 +30,7 @@ _ORPHANS = (
 )
 _OF_REQUEST = "SELECT invoice_id FROM request_id WHERE tenant = ? AND request_id = ?"
 
-# A worker that has not been heard of for this long is dead (protocol.md, sweep).
+# A worker that has not been heard of for this long is dead.
 DEAD_AFTER_S = 3.0
 
 

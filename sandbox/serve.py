@@ -86,6 +86,13 @@ def _watch(screen: Screen, system: System) -> int:
     while True:
         for process in (system.gateway, system.simulator):
             if process.exit_status is not None:
-                screen.note(f"serve: the {process.name} ended by itself: {process.last_words()}")
+                screen.note(
+                    f"serve: the {process.name} {_ended(process.exit_status)}; its log: "
+                    f"{system.layout.log(process.name)}. Both are stopped."
+                )
                 return 1
         time.sleep(_LOOK_S)
+
+
+def _ended(status: int) -> str:
+    return f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"

@@ -23,6 +23,7 @@ def check_books(connection: Connection, progress: Progress) -> CheckBooksRespons
     """
     stub = AuditServiceStub(connection.channel)
     findings: list[Finding] = []
+    whole: CheckBooksResponse | None = None
     for step in connection.stream(stub.CheckBooks, CheckBooksRequest()):
         findings.extend(step.findings)
         progress(step.checked_count, step.total_count)
@@ -31,7 +32,8 @@ def check_books(connection: Connection, progress: Progress) -> CheckBooksRespons
             whole.CopyFrom(step)
             del whole.findings[:]
             whole.findings.extend(findings)
-            return whole
+    if whole is not None:
+        return whole
     failure = Failure(code=code_pb2.UNAVAILABLE, message="the check ended before it was done")
     raise CallFailed(failure)
 

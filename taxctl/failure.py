@@ -67,6 +67,8 @@ def unanswered(failure: Failure) -> bool:
 
 def passing(failure: Failure) -> bool:
     """Whether the same request with the same id may do better a little later."""
+    if failure.reason == error_reason_pb2.ERROR_REASON_DEADLINE_TOO_SHORT:
+        return False  # the same timeout would be too short again
     return failure.code in _NO_ANSWER or failure.reason in _PASSING
 
 
@@ -84,6 +86,8 @@ def advice(failure: Failure) -> str:
         return f"retry with the same request id after {delay_s:g} s"
     if unanswered(failure):
         return "does it run there? after a write, retry with the same request id"
+    if failure.reason == error_reason_pb2.ERROR_REASON_DEADLINE_TOO_SHORT:
+        return "give a larger --timeout"
     if passing(failure):
         return "retry with the same request id"
     return ""

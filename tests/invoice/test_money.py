@@ -18,7 +18,7 @@ RATE = st.sampled_from(sorted(RATES_PPM))
 
 
 def oracle(amount: Decimal, deduction: Decimal, rate: Decimal, *, inclusive: bool) -> Decimal:
-    """domain.md §5.3, word for word, in yuan."""
+    """The rule in words, computed in yuan."""
     taxable = EXACT.subtract(amount, deduction)
     divisor = 1 + rate if inclusive else Decimal(1)
     # Multiplied before it is divided: the quotient of the words may have no end in decimals.

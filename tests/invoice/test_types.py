@@ -1,4 +1,4 @@
-"""The table of types says what ``domain.md`` §3 and ``protocol.md`` say."""
+"""The table of types says what the field has: fields, lines, remarks, pairs of red and blue."""
 
 import pytest
 

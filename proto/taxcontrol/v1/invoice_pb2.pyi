@@ -56,7 +56,7 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     """Batch work: refused first under overload and near offline limits."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """Who goes first when there is not enough for all."""
+    """Who goes first when there is not enough for all. Taken, and not acted on yet."""
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 """Means INTERACTIVE."""
@@ -319,7 +319,11 @@ class IssuedInvoice(_message.Message):
     content: _builtins.bytes
     """The signed content: UTF-8 JSON with a `schema` member, stored and shipped as these bytes."""
     signature: _builtins.bytes
-    """The signature over SHA-256("taxcontrol.invoice.v1" ‖ 0x00 ‖ content). P-256: r ‖ s, 64 bytes."""
+    """The signature of the 32-byte digest SHA-256("taxcontrol.invoice.v1" ‖ 0x00 ‖ content); the
+    digest itself is signed and not hashed again. P-256: raw ECDSA over the digest (prehashed),
+    r ‖ s, 64 bytes. Ed25519: over the 32 bytes. RSA-3072: PSS over the digest (prehashed SHA-256,
+    MGF1 SHA-256, salt 32).
+    """
     key_id: _builtins.str
     """The key that signed; `GetInvoice` has its certificate."""
     signature_algorithm: _builtins.str
