@@ -41,12 +41,14 @@ class Record(SimulatorServiceServicer):
     def SetFaults(  # noqa: N802 - the contract's name
         self, request: SetFaultsRequest, context: grpc.ServicerContext
     ) -> SetFaultsResponse:
-        raise NotImplementedError
+        del request
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "this record takes no orders")
 
     def SetPolicy(  # noqa: N802 - the contract's name
         self, request: SetPolicyRequest, context: grpc.ServicerContext
     ) -> SetPolicyResponse:
-        raise NotImplementedError
+        del request
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "this record takes no orders")
 
 
 @contextmanager
