@@ -36,8 +36,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 3
     """INVALID_ARGUMENT. The batch has more items than one call may carry (metadata `count`,
-    `count_max`), or more bytes, its answer included (metadata `size_bytes`, `size_bytes_max`).
-    Effect: none; split the batch.
+    `count_max`), more lines in all (`line_count`, `line_count_max`), or more bytes, its answer
+    included (`size_bytes`, `size_bytes_max`). Effect: none; split the batch.
     """
     ERROR_REASON_CONTENT_TOO_LARGE: _ErrorReason.ValueType  # 4
     """INVALID_ARGUMENT. The invoice's content is over 64 KiB (1 MiB above 100 lines). Metadata:
@@ -93,7 +93,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     one, or retry.
     """
     ERROR_REASON_DEADLINE_TOO_SHORT: _ErrorReason.ValueType  # 17
-    """DEADLINE_EXCEEDED. The caller leaves less than 20 ms. Effect: none."""
+    """DEADLINE_EXCEEDED. The caller leaves less than 20 ms, and 0.3 ms for each item. Effect: none."""
     ERROR_REASON_NOT_SERVED: _ErrorReason.ValueType  # 18
     """UNIMPLEMENTED. A valid request of a kind this version does not serve. Metadata: `kind`.
     Effect: none.
@@ -141,8 +141,8 @@ a count. A `google.rpc.BadRequest` names it. Metadata: `field`, `rule`. Effect: 
 """
 ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 3
 """INVALID_ARGUMENT. The batch has more items than one call may carry (metadata `count`,
-`count_max`), or more bytes, its answer included (metadata `size_bytes`, `size_bytes_max`).
-Effect: none; split the batch.
+`count_max`), more lines in all (`line_count`, `line_count_max`), or more bytes, its answer
+included (`size_bytes`, `size_bytes_max`). Effect: none; split the batch.
 """
 ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 4
 """INVALID_ARGUMENT. The invoice's content is over 64 KiB (1 MiB above 100 lines). Metadata:
@@ -198,7 +198,7 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 16
 one, or retry.
 """
 ERROR_REASON_DEADLINE_TOO_SHORT: ErrorReason.ValueType  # 17
-"""DEADLINE_EXCEEDED. The caller leaves less than 20 ms. Effect: none."""
+"""DEADLINE_EXCEEDED. The caller leaves less than 20 ms, and 0.3 ms for each item. Effect: none."""
 ERROR_REASON_NOT_SERVED: ErrorReason.ValueType  # 18
 """UNIMPLEMENTED. A valid request of a kind this version does not serve. Metadata: `kind`.
 Effect: none.
