@@ -38,6 +38,17 @@ CODE_OF: dict[type[InvoiceError], int] = {
     errors.LedgerUnavailable: code_pb2.UNAVAILABLE,
     errors.AuthorityUnavailable: code_pb2.UNAVAILABLE,
     errors.AuthorityRefused: code_pb2.FAILED_PRECONDITION,
+    errors.RedOriginalNotFound: code_pb2.NOT_FOUND,
+    errors.RedTypeMismatch: code_pb2.FAILED_PRECONDITION,
+    errors.InvoiceNotReversible: code_pb2.FAILED_PRECONDITION,
+    errors.RedExceedsBlue: code_pb2.FAILED_PRECONDITION,
+    errors.RedNotFull: code_pb2.FAILED_PRECONDITION,
+    errors.RedNoticeUsed: code_pb2.ALREADY_EXISTS,
+    errors.InvoiceNotVoidable: code_pb2.FAILED_PRECONDITION,
+    errors.NumberBlankVoided: code_pb2.ABORTED,
+    errors.NumberNotBlank: code_pb2.FAILED_PRECONDITION,
+    errors.RateLimited: code_pb2.RESOURCE_EXHAUSTED,
+    errors.SegmentNotFound: code_pb2.NOT_FOUND,
 }
 
 # A status travels in trailers, of which a gRPC client takes 8 KiB by default: once whole, where

@@ -217,3 +217,126 @@ class AuthorityRefused(InvoiceError):
     """The tax authority answered no; facts carry its reason. Effect: none."""
 
     reason = "AUTHORITY_REFUSED"
+
+
+class RedOriginalNotFound(InvoiceError):
+    """A red names a blue that this taxpayer never issued here. Effect: none."""
+
+    reason = "RED_ORIGINAL_NOT_FOUND"
+
+    def __init__(self, code: str, number: str) -> None:
+        name = f"{code}-{number}" if code else number
+        super().__init__(f"no invoice {name} to reverse", code=code, number=number)
+
+
+class RedTypeMismatch(InvoiceError):
+    """A red of this type cannot reverse the invoice it names. Effect: none."""
+
+    reason = "RED_TYPE_MISMATCH"
+
+    def __init__(self, *, type: str, original_type: str, original_kind: str) -> None:
+        super().__init__(
+            f"a red {type} cannot reverse a {original_kind} {original_type}",
+            type=type,
+            original_type=original_type,
+            original_kind=original_kind,
+        )
+
+
+class InvoiceNotReversible(InvoiceError):
+    """The invoice cannot be reversed as it stands; ``state`` says why. Effect: none."""
+
+    reason = "INVOICE_NOT_REVERSIBLE"
+
+    def __init__(self, code: str, number: str, *, state: str) -> None:
+        super().__init__(f"it is {state}", code=code, number=number, state=state)
+
+
+class RedExceedsBlue(InvoiceError):
+    """The red is larger than what remains of the blue. Effect: none."""
+
+    reason = "RED_EXCEEDS_BLUE"
+
+    def __init__(self, *, remaining_net_fen: int, remaining_tax_fen: int) -> None:
+        super().__init__(
+            f"net {remaining_net_fen} fen and tax {remaining_tax_fen} fen remain of the blue",
+            remaining_net_fen=remaining_net_fen,
+            remaining_tax_fen=remaining_tax_fen,
+        )
+
+
+class RedNotFull(InvoiceError):
+    """This type is reversed in full only. Effect: none."""
+
+    reason = "RED_NOT_FULL"
+
+    def __init__(self, *, net_fen: int, tax_fen: int) -> None:
+        super().__init__(
+            f"only a red of net {net_fen} fen and tax {tax_fen} fen can reverse it",
+            net_fen=net_fen,
+            tax_fen=tax_fen,
+        )
+
+
+class RedNoticeUsed(InvoiceError):
+    """The red notice (红字信息表) was used by another red of this taxpayer. Effect: none."""
+
+    reason = "RED_NOTICE_USED"
+
+    def __init__(self, red_notice_number: str) -> None:
+        super().__init__(
+            f"red notice {red_notice_number} was used already", red_notice_number=red_notice_number
+        )
+
+
+class InvoiceNotVoidable(InvoiceError):
+    """The invoice cannot be voided; ``cause`` says why. Effect: none."""
+
+    reason = "INVOICE_NOT_VOIDABLE"
+
+    def __init__(self, code: str, number: str, *, cause: str) -> None:
+        super().__init__(f"it cannot be voided: {cause}", code=code, number=number, cause=cause)
+
+
+class NumberBlankVoided(InvoiceError):
+    """The number taken under this id was voided blank by an operator. Effect: none, for ever; use a new id."""
+
+    reason = "NUMBER_BLANK_VOIDED"
+
+    def __init__(self, request_id: str, code: str, number: str) -> None:
+        super().__init__(
+            "an operator voided its number blank; use a new request id",
+            request_id=request_id,
+            code=code,
+            number=number,
+        )
+
+
+class NumberNotBlank(InvoiceError):
+    """Neither the point's next number nor one that has long waited for its signature. Effect: none."""
+
+    reason = "NUMBER_NOT_BLANK"
+
+    def __init__(self, *, next_code: str, next_number: str, state: str) -> None:
+        super().__init__(
+            f"the next number is {next_number or 'none'}; only it, or one that waits for its"
+            " signature for 60 s, can be voided blank",
+            next_code=next_code,
+            next_number=next_number,
+            state=state,
+        )
+
+
+class RateLimited(InvoiceError):
+    """This caller has asked too often. Effect: none."""
+
+    reason = "RATE_LIMITED"
+
+
+class SegmentNotFound(InvoiceError):
+    """The taxpayer has no such segment. Effect: none."""
+
+    reason = "SEGMENT_NOT_FOUND"
+
+    def __init__(self, segment_id: int) -> None:
+        super().__init__(f"no segment {segment_id}", segment_id=segment_id)

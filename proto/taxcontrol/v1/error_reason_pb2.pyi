@@ -95,8 +95,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DEADLINE_TOO_SHORT: _ErrorReason.ValueType  # 17
     """DEADLINE_EXCEEDED. The caller leaves less than 20 ms, and 0.3 ms for each item. Effect: none."""
     ERROR_REASON_NOT_SERVED: _ErrorReason.ValueType  # 18
-    """UNIMPLEMENTED. A valid request of a kind this version does not serve. Metadata: `kind`.
-    Effect: none.
+    """UNIMPLEMENTED. A valid request of a kind this gateway does not serve: donation receipts where
+    no finance department is configured. Metadata: `kind`. Effect: none.
     """
     ERROR_REASON_HSM_UNAVAILABLE: _ErrorReason.ValueType  # 19
     """UNAVAILABLE. The signing device is away. Effect: unknown."""
@@ -114,6 +114,51 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 23
     """INTERNAL. A fault of ours, logged with its cause; the sentence is fixed. Effect: unknown."""
+    ERROR_REASON_RED_ORIGINAL_NOT_FOUND: _ErrorReason.ValueType  # 24
+    """NOT_FOUND. A red invoice names a blue one that this taxpayer never issued here. Metadata:
+    `code`, `number`. Effect: none.
+    """
+    ERROR_REASON_RED_TYPE_MISMATCH: _ErrorReason.ValueType  # 25
+    """FAILED_PRECONDITION. A red of this type cannot reverse the invoice it names: another type, or
+    a red one. Metadata: `type`, `original_type`, `original_kind`. Effect: none.
+    """
+    ERROR_REASON_INVOICE_NOT_REVERSIBLE: _ErrorReason.ValueType  # 26
+    """FAILED_PRECONDITION. The invoice cannot be reversed as it stands. Metadata: `code`, `number`,
+    `state`: `RESERVED` (not signed yet; retry), `VOIDED`, `BLANK_VOIDED`, `VOIDING` (a void has
+    been decided), `SIGNATURE_REJECTED` (by the authority; it must be voided). Effect: none.
+    """
+    ERROR_REASON_RED_EXCEEDS_BLUE: _ErrorReason.ValueType  # 27
+    """FAILED_PRECONDITION. The red is larger than what remains of the blue, in net or in tax.
+    Metadata: `remaining_net_fen`, `remaining_tax_fen`. Effect: none.
+    """
+    ERROR_REASON_RED_NOT_FULL: _ErrorReason.ValueType  # 28
+    """FAILED_PRECONDITION. This type is reversed in full only. Metadata: `net_fen`, `tax_fen` of the
+    blue. Effect: none.
+    """
+    ERROR_REASON_RED_NOTICE_USED: _ErrorReason.ValueType  # 29
+    """ALREADY_EXISTS. The red notice was used by another red of this taxpayer. Metadata:
+    `red_notice_number`. Effect: none.
+    """
+    ERROR_REASON_INVOICE_NOT_VOIDABLE: _ErrorReason.ValueType  # 30
+    """FAILED_PRECONDITION. The invoice cannot be voided. Metadata: `code`, `number`, `cause`:
+    `RESERVED` (not signed yet; retry), `VOIDED`, `BLANK_VOIDED`, `VOIDING` (another request
+    has decided it), `REVERSED` (a red reverses it; void the red first), `OTHER_PERIOD` (issued
+    in another month; reverse it instead). Effect: none.
+    """
+    ERROR_REASON_NUMBER_BLANK_VOIDED: _ErrorReason.ValueType  # 31
+    """ABORTED. The number taken under this request id was voided blank by an operator and will
+    never be an invoice. Metadata: `code`, `number`, `request_id`. Effect: none, for ever; use a
+    new request id.
+    """
+    ERROR_REASON_NUMBER_NOT_BLANK: _ErrorReason.ValueType  # 32
+    """FAILED_PRECONDITION. The number cannot be voided blank: it is neither the point's next one nor
+    one that waits for its signature for 60 s. Metadata: `next_code`, `next_number` (empty when
+    none is left), `state` of the number's entry (empty when it was not taken). Effect: none.
+    """
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 33
+    """RESOURCE_EXHAUSTED, with RetryInfo. This caller has asked too often. Effect: none."""
+    ERROR_REASON_SEGMENT_NOT_FOUND: _ErrorReason.ValueType  # 34
+    """NOT_FOUND. The taxpayer has no such segment. Metadata: `segment_id`. Effect: none."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the one `google.rpc.ErrorInfo` that every failed call
@@ -200,8 +245,8 @@ one, or retry.
 ERROR_REASON_DEADLINE_TOO_SHORT: ErrorReason.ValueType  # 17
 """DEADLINE_EXCEEDED. The caller leaves less than 20 ms, and 0.3 ms for each item. Effect: none."""
 ERROR_REASON_NOT_SERVED: ErrorReason.ValueType  # 18
-"""UNIMPLEMENTED. A valid request of a kind this version does not serve. Metadata: `kind`.
-Effect: none.
+"""UNIMPLEMENTED. A valid request of a kind this gateway does not serve: donation receipts where
+no finance department is configured. Metadata: `kind`. Effect: none.
 """
 ERROR_REASON_HSM_UNAVAILABLE: ErrorReason.ValueType  # 19
 """UNAVAILABLE. The signing device is away. Effect: unknown."""
@@ -219,4 +264,49 @@ the same refusal.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 23
 """INTERNAL. A fault of ours, logged with its cause; the sentence is fixed. Effect: unknown."""
+ERROR_REASON_RED_ORIGINAL_NOT_FOUND: ErrorReason.ValueType  # 24
+"""NOT_FOUND. A red invoice names a blue one that this taxpayer never issued here. Metadata:
+`code`, `number`. Effect: none.
+"""
+ERROR_REASON_RED_TYPE_MISMATCH: ErrorReason.ValueType  # 25
+"""FAILED_PRECONDITION. A red of this type cannot reverse the invoice it names: another type, or
+a red one. Metadata: `type`, `original_type`, `original_kind`. Effect: none.
+"""
+ERROR_REASON_INVOICE_NOT_REVERSIBLE: ErrorReason.ValueType  # 26
+"""FAILED_PRECONDITION. The invoice cannot be reversed as it stands. Metadata: `code`, `number`,
+`state`: `RESERVED` (not signed yet; retry), `VOIDED`, `BLANK_VOIDED`, `VOIDING` (a void has
+been decided), `SIGNATURE_REJECTED` (by the authority; it must be voided). Effect: none.
+"""
+ERROR_REASON_RED_EXCEEDS_BLUE: ErrorReason.ValueType  # 27
+"""FAILED_PRECONDITION. The red is larger than what remains of the blue, in net or in tax.
+Metadata: `remaining_net_fen`, `remaining_tax_fen`. Effect: none.
+"""
+ERROR_REASON_RED_NOT_FULL: ErrorReason.ValueType  # 28
+"""FAILED_PRECONDITION. This type is reversed in full only. Metadata: `net_fen`, `tax_fen` of the
+blue. Effect: none.
+"""
+ERROR_REASON_RED_NOTICE_USED: ErrorReason.ValueType  # 29
+"""ALREADY_EXISTS. The red notice was used by another red of this taxpayer. Metadata:
+`red_notice_number`. Effect: none.
+"""
+ERROR_REASON_INVOICE_NOT_VOIDABLE: ErrorReason.ValueType  # 30
+"""FAILED_PRECONDITION. The invoice cannot be voided. Metadata: `code`, `number`, `cause`:
+`RESERVED` (not signed yet; retry), `VOIDED`, `BLANK_VOIDED`, `VOIDING` (another request
+has decided it), `REVERSED` (a red reverses it; void the red first), `OTHER_PERIOD` (issued
+in another month; reverse it instead). Effect: none.
+"""
+ERROR_REASON_NUMBER_BLANK_VOIDED: ErrorReason.ValueType  # 31
+"""ABORTED. The number taken under this request id was voided blank by an operator and will
+never be an invoice. Metadata: `code`, `number`, `request_id`. Effect: none, for ever; use a
+new request id.
+"""
+ERROR_REASON_NUMBER_NOT_BLANK: ErrorReason.ValueType  # 32
+"""FAILED_PRECONDITION. The number cannot be voided blank: it is neither the point's next one nor
+one that waits for its signature for 60 s. Metadata: `next_code`, `next_number` (empty when
+none is left), `state` of the number's entry (empty when it was not taken). Effect: none.
+"""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 33
+"""RESOURCE_EXHAUSTED, with RetryInfo. This caller has asked too often. Effect: none."""
+ERROR_REASON_SEGMENT_NOT_FOUND: ErrorReason.ValueType  # 34
+"""NOT_FOUND. The taxpayer has no such segment. Metadata: `segment_id`. Effect: none."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

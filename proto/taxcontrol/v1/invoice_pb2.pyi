@@ -305,15 +305,15 @@ class IssuedInvoice(_message.Message):
     FISCAL_CODE_FIELD_NUMBER: _builtins.int
     QR_TEXT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`taxpayers/{tax_number}/invoices/{code}-{number}`."""
+    """`taxpayers/{tax_number}/invoices/{code}-{number}`; `…/invoices/{number}` without a code."""
     request_id: _builtins.str
     """The request that issued it."""
     type: _builtins.str
     """Invoice type, as in the request."""
     code: _builtins.str
-    """Invoice code (发票代码), 10 or 12 digits."""
+    """Invoice code (发票代码), 10 or 12 digits; empty on 081 and 082, 8 digits on D01."""
     number: _builtins.str
-    """Invoice number (发票号码), 8 digits with leading zeros."""
+    """Invoice number (发票号码) with leading zeros: 8 digits; 20 on 081 and 082, 10 on D01."""
     machine_number: _builtins.str
     """The device (机器编号) that signed, 12 digits."""
     content: _builtins.bytes
@@ -329,9 +329,9 @@ class IssuedInvoice(_message.Message):
     signature_algorithm: _builtins.str
     """Signature algorithm: `P-256`, `Ed25519` or `RSA-3072`."""
     check_code: _builtins.str
-    """Check code (校验码), 20 digits; empty on special types."""
+    """Check code (校验码), 20 digits; empty on special types; 6 of `[0-9a-z]` on D01."""
     fiscal_code: _builtins.str
-    """Fiscal code (密文), 112 characters of `0-9+-*/<>`."""
+    """Fiscal code (密文), 112 characters of `0-9+-*/<>`; empty on D01."""
     qr_text: _builtins.str
     """The text of the QR code (二维码)."""
     @_builtins.property
@@ -382,6 +382,14 @@ class Invoice(_message.Message):
         """Never sent."""
         STATE_ISSUED: Invoice._State.ValueType  # 1
         """Signed and stored."""
+        STATE_PARTLY_REVERSED: Invoice._State.ValueType  # 2
+        """Reds reverse a part of it (部分红冲)."""
+        STATE_REVERSED: Invoice._State.ValueType  # 3
+        """Reds reverse all of it (全额红冲)."""
+        STATE_VOIDED: Invoice._State.ValueType  # 4
+        """Voided (作废) within its month."""
+        STATE_BLANK_VOIDED: Invoice._State.ValueType  # 5
+        """Its number was voided unissued (空白作废); it has no content and no signature of its own."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where an invoice stands."""
@@ -390,6 +398,14 @@ class Invoice(_message.Message):
     """Never sent."""
     STATE_ISSUED: Invoice.State.ValueType  # 1
     """Signed and stored."""
+    STATE_PARTLY_REVERSED: Invoice.State.ValueType  # 2
+    """Reds reverse a part of it (部分红冲)."""
+    STATE_REVERSED: Invoice.State.ValueType  # 3
+    """Reds reverse all of it (全额红冲)."""
+    STATE_VOIDED: Invoice.State.ValueType  # 4
+    """Voided (作废) within its month."""
+    STATE_BLANK_VOIDED: Invoice.State.ValueType  # 5
+    """Its number was voided unissued (空白作废); it has no content and no signature of its own."""
 
     class _UploadState:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -440,6 +456,11 @@ class Invoice(_message.Message):
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     NET_FEN_FIELD_NUMBER: _builtins.int
     TAX_FEN_FIELD_NUMBER: _builtins.int
+    REVERSED_NET_FEN_FIELD_NUMBER: _builtins.int
+    REVERSED_TAX_FEN_FIELD_NUMBER: _builtins.int
+    ORIGINAL_FIELD_NUMBER: _builtins.int
+    VOID_STATEMENT_FIELD_NUMBER: _builtins.int
+    VOID_CERTIFICATE_FIELD_NUMBER: _builtins.int
     point: _builtins.str
     """The issuing point: `taxpayers/{tax_number}/points/{n}`."""
     kind: Global___InvoiceKind.ValueType
@@ -447,7 +468,7 @@ class Invoice(_message.Message):
     state: Global___Invoice.State.ValueType
     """Where it stands."""
     upload_state: Global___Invoice.UploadState.ValueType
-    """Where its upload stands."""
+    """Where the upload of its last event stands: of its void when it is voided, else of its issue."""
     rejection: _builtins.str
     """The authority's reason for a rejection; empty otherwise."""
     acceptance_serial: _builtins.str
@@ -458,9 +479,21 @@ class Invoice(_message.Message):
     """Net amount in fen."""
     tax_fen: _builtins.int
     """Tax in fen."""
+    reversed_net_fen: _builtins.int
+    """What issued reds have reversed of its net amount, in fen, not negative."""
+    reversed_tax_fen: _builtins.int
+    """What issued reds have reversed of its tax, in fen, not negative."""
+    original: _builtins.str
+    """Name of the blue invoice that a red one reverses; empty on blue."""
+    void_certificate: _builtins.bytes
+    """The device's certificate (X.509 DER) for `void_statement.key_id`; empty without one."""
     @_builtins.property
     def issued(self) -> Global___IssuedInvoice:
         """What never changes."""
+
+    @_builtins.property
+    def void_statement(self) -> Global___VoidStatement:
+        """The signed statement that voided it; absent otherwise."""
 
     def __init__(
         self,
@@ -475,11 +508,72 @@ class Invoice(_message.Message):
         certificate: _builtins.bytes = ...,
         net_fen: _builtins.int = ...,
         tax_fen: _builtins.int = ...,
+        reversed_net_fen: _builtins.int = ...,
+        reversed_tax_fen: _builtins.int = ...,
+        original: _builtins.str = ...,
+        void_statement: Global___VoidStatement | None = ...,
+        void_certificate: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["issued", b"issued"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["issued", b"issued", "void_statement", b"void_statement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance_serial", b"acceptance_serial", "certificate", b"certificate", "issued", b"issued", "kind", b"kind", "net_fen", b"net_fen", "point", b"point", "rejection", b"rejection", "state", b"state", "tax_fen", b"tax_fen", "upload_state", b"upload_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance_serial", b"acceptance_serial", "certificate", b"certificate", "issued", b"issued", "kind", b"kind", "net_fen", b"net_fen", "original", b"original", "point", b"point", "rejection", b"rejection", "reversed_net_fen", b"reversed_net_fen", "reversed_tax_fen", b"reversed_tax_fen", "state", b"state", "tax_fen", b"tax_fen", "upload_state", b"upload_state", "void_certificate", b"void_certificate", "void_statement", b"void_statement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Invoice: _TypeAlias = Invoice  # noqa: Y015
+
+@_typing.final
+class VoidStatement(_message.Message):
+    """A signed statement that an invoice, or a blank number, is void (作废). Nothing in it ever
+    changes: a replay answers the same bytes.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVOICE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MACHINE_NUMBER_FIELD_NUMBER: _builtins.int
+    VOID_TIME_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    SIGNATURE_ALGORITHM_FIELD_NUMBER: _builtins.int
+    invoice: _builtins.str
+    """The invoice: `taxpayers/{tax_number}/invoices/{code}-{number}`."""
+    request_id: _builtins.str
+    """The request that decided it."""
+    machine_number: _builtins.str
+    """The device that signed, 12 digits."""
+    content: _builtins.bytes
+    """The signed content: UTF-8 JSON, its `schema` is `taxcontrol.void.v1` or
+    `taxcontrol.blank-void.v1`.
+    """
+    signature: _builtins.bytes
+    """The signature of SHA-256(schema ‖ 0x00 ‖ content), in the form of `IssuedInvoice.signature`."""
+    key_id: _builtins.str
+    """The key that signed."""
+    signature_algorithm: _builtins.str
+    """Signature algorithm: `P-256`, `Ed25519` or `RSA-3072`."""
+    @_builtins.property
+    def void_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was voided, whole seconds."""
+
+    def __init__(
+        self,
+        *,
+        invoice: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        machine_number: _builtins.str = ...,
+        void_time: _timestamp_pb2.Timestamp | None = ...,
+        content: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+        key_id: _builtins.str = ...,
+        signature_algorithm: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["void_time", b"void_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "invoice", b"invoice", "key_id", b"key_id", "machine_number", b"machine_number", "request_id", b"request_id", "signature", b"signature", "signature_algorithm", b"signature_algorithm", "void_time", b"void_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoidStatement: _TypeAlias = VoidStatement  # noqa: Y015

@@ -25,9 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from taxcontrol.v1 import error_reason_pb2 as taxcontrol_dot_v1_dot_error__reason__pb2
 from taxcontrol.v1 import invoice_pb2 as taxcontrol_dot_v1_dot_invoice__pb2
+from taxcontrol.v1 import invoice_query_pb2 as taxcontrol_dot_v1_dot_invoice__query__pb2
+from taxcontrol.v1 import invoice_reversal_pb2 as taxcontrol_dot_v1_dot_invoice__reversal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#taxcontrol/v1/invoice_service.proto\x12\rtaxcontrol.v1\x1a\x1egoogle/protobuf/duration.proto\x1a taxcontrol/v1/error_reason.proto\x1a\x1btaxcontrol/v1/invoice.proto\"\x93\x04\n\x13IssueInvoiceRequest\x12\r\n\x05point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.taxcontrol.v1.InvoiceKind\x12\x0c\n\x04type\x18\x04 \x01(\t\x12$\n\x06seller\x18\x05 \x01(\x0b\x32\x14.taxcontrol.v1.Party\x12#\n\x05\x62uyer\x18\x06 \x01(\x0b\x32\x14.taxcontrol.v1.Party\x12\"\n\x05lines\x18\x07 \x03(\x0b\x32\x13.taxcontrol.v1.Line\x12\x0f\n\x07net_fen\x18\x08 \x01(\x03\x12\x0f\n\x07tax_fen\x18\t \x01(\x03\x12\x11\n\tgross_fen\x18\n \x01(\x03\x12\r\n\x05\x63lerk\x18\x0b \x01(\t\x12\r\n\x05payee\x18\x0c \x01(\t\x12\x10\n\x08reviewer\x18\r \x01(\t\x12\x0e\n\x06remark\x18\x0e \x01(\t\x12\x30\n\x08original\x18\x0f \x01(\x0b\x32\x1e.taxcontrol.v1.OriginalInvoice\x12\x19\n\x11red_notice_number\x18\x10 \x01(\t\x12\x12\n\nred_reason\x18\x11 \x01(\t\x12\x15\n\rlist_attached\x18\x12 \x01(\x08\x12\x1a\n\x12\x63ode_table_version\x18\x13 \x01(\t\x12)\n\x08priority\x18\x14 \x01(\x0e\x32\x17.taxcontrol.v1.Priority\"V\n\x14IssueInvoiceResponse\x12,\n\x06issued\x18\x01 \x01(\x0b\x32\x1c.taxcontrol.v1.IssuedInvoice\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"Q\n\x19\x42\x61tchIssueInvoicesRequest\x12\x34\n\x08requests\x18\x01 \x03(\x0b\x32\".taxcontrol.v1.IssueInvoiceRequest\"N\n\x1a\x42\x61tchIssueInvoicesResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.taxcontrol.v1.BatchIssueResult\"\x9e\x01\n\x10\x42\x61tchIssueResult\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\x06issued\x18\x02 \x01(\x0b\x32\x1c.taxcontrol.v1.IssuedInvoiceH\x00\x12)\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x16.taxcontrol.v1.FailureH\x00\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x42\t\n\x07outcome\"\xec\x02\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12*\n\x06reason\x18\x02 \x01(\x0e\x32\x1a.taxcontrol.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x36\n\x08metadata\x18\x04 \x03(\x0b\x32$.taxcontrol.v1.Failure.MetadataEntry\x12\x39\n\nviolations\x18\x05 \x03(\x0b\x32%.taxcontrol.v1.Failure.FieldViolation\x12.\n\x0bretry_delay\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\x42\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x11GetInvoiceRequest\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x14\n\nrequest_id\x18\x02 \x01(\tH\x00\x42\x05\n\x03key\"=\n\x12GetInvoiceResponse\x12\'\n\x07invoice\x18\x01 \x01(\x0b\x32\x16.taxcontrol.v1.Invoice2\xb6\x02\n\x0eInvoiceService\x12\\\n\x0cIssueInvoice\x12\".taxcontrol.v1.IssueInvoiceRequest\x1a#.taxcontrol.v1.IssueInvoiceResponse\"\x03\x90\x02\x02\x12n\n\x12\x42\x61tchIssueInvoices\x12(.taxcontrol.v1.BatchIssueInvoicesRequest\x1a).taxcontrol.v1.BatchIssueInvoicesResponse\"\x03\x90\x02\x02\x12V\n\nGetInvoice\x12 .taxcontrol.v1.GetInvoiceRequest\x1a!.taxcontrol.v1.GetInvoiceResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#taxcontrol/v1/invoice_service.proto\x12\rtaxcontrol.v1\x1a\x1egoogle/protobuf/duration.proto\x1a taxcontrol/v1/error_reason.proto\x1a\x1btaxcontrol/v1/invoice.proto\x1a!taxcontrol/v1/invoice_query.proto\x1a$taxcontrol/v1/invoice_reversal.proto\"\xad\x04\n\x13IssueInvoiceRequest\x12\r\n\x05point\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.taxcontrol.v1.InvoiceKind\x12\x0c\n\x04type\x18\x04 \x01(\t\x12$\n\x06seller\x18\x05 \x01(\x0b\x32\x14.taxcontrol.v1.Party\x12#\n\x05\x62uyer\x18\x06 \x01(\x0b\x32\x14.taxcontrol.v1.Party\x12\"\n\x05lines\x18\x07 \x03(\x0b\x32\x13.taxcontrol.v1.Line\x12\x0f\n\x07net_fen\x18\x08 \x01(\x03\x12\x0f\n\x07tax_fen\x18\t \x01(\x03\x12\x11\n\tgross_fen\x18\n \x01(\x03\x12\r\n\x05\x63lerk\x18\x0b \x01(\t\x12\r\n\x05payee\x18\x0c \x01(\t\x12\x10\n\x08reviewer\x18\r \x01(\t\x12\x0e\n\x06remark\x18\x0e \x01(\t\x12\x30\n\x08original\x18\x0f \x01(\x0b\x32\x1e.taxcontrol.v1.OriginalInvoice\x12\x19\n\x11red_notice_number\x18\x10 \x01(\t\x12\x12\n\nred_reason\x18\x11 \x01(\t\x12\x15\n\rlist_attached\x18\x12 \x01(\x08\x12\x1a\n\x12\x63ode_table_version\x18\x13 \x01(\t\x12)\n\x08priority\x18\x14 \x01(\x0e\x32\x17.taxcontrol.v1.Priority\x12\x18\n\x10\x64onation_project\x18\x15 \x01(\t\"V\n\x14IssueInvoiceResponse\x12,\n\x06issued\x18\x01 \x01(\x0b\x32\x1c.taxcontrol.v1.IssuedInvoice\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"Q\n\x19\x42\x61tchIssueInvoicesRequest\x12\x34\n\x08requests\x18\x01 \x03(\x0b\x32\".taxcontrol.v1.IssueInvoiceRequest\"N\n\x1a\x42\x61tchIssueInvoicesResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.taxcontrol.v1.BatchIssueResult\"\x9e\x01\n\x10\x42\x61tchIssueResult\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\x06issued\x18\x02 \x01(\x0b\x32\x1c.taxcontrol.v1.IssuedInvoiceH\x00\x12)\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x16.taxcontrol.v1.FailureH\x00\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x42\t\n\x07outcome\"K\n\x14IssueInvoicesRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\".taxcontrol.v1.IssueInvoiceRequest\"H\n\x15IssueInvoicesResponse\x12/\n\x06result\x18\x01 \x01(\x0b\x32\x1f.taxcontrol.v1.BatchIssueResult\"\xec\x02\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12*\n\x06reason\x18\x02 \x01(\x0e\x32\x1a.taxcontrol.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x36\n\x08metadata\x18\x04 \x03(\x0b\x32$.taxcontrol.v1.Failure.MetadataEntry\x12\x39\n\nviolations\x18\x05 \x03(\x0b\x32%.taxcontrol.v1.Failure.FieldViolation\x12.\n\x0bretry_delay\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\x42\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x11GetInvoiceRequest\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x14\n\nrequest_id\x18\x02 \x01(\tH\x00\x42\x05\n\x03key\"=\n\x12GetInvoiceResponse\x12\'\n\x07invoice\x18\x01 \x01(\x0b\x32\x16.taxcontrol.v1.Invoice2\xfc\x06\n\x0eInvoiceService\x12\\\n\x0cIssueInvoice\x12\".taxcontrol.v1.IssueInvoiceRequest\x1a#.taxcontrol.v1.IssueInvoiceResponse\"\x03\x90\x02\x02\x12n\n\x12\x42\x61tchIssueInvoices\x12(.taxcontrol.v1.BatchIssueInvoicesRequest\x1a).taxcontrol.v1.BatchIssueInvoicesResponse\"\x03\x90\x02\x02\x12\x63\n\rIssueInvoices\x12#.taxcontrol.v1.IssueInvoicesRequest\x1a$.taxcontrol.v1.IssueInvoicesResponse\"\x03\x90\x02\x02(\x01\x30\x01\x12\x62\n\x0eReverseInvoice\x12$.taxcontrol.v1.ReverseInvoiceRequest\x1a%.taxcontrol.v1.ReverseInvoiceResponse\"\x03\x90\x02\x02\x12Y\n\x0bVoidInvoice\x12!.taxcontrol.v1.VoidInvoiceRequest\x1a\".taxcontrol.v1.VoidInvoiceResponse\"\x03\x90\x02\x02\x12V\n\nGetInvoice\x12 .taxcontrol.v1.GetInvoiceRequest\x1a!.taxcontrol.v1.GetInvoiceResponse\"\x03\x90\x02\x01\x12\\\n\x0cListInvoices\x12\".taxcontrol.v1.ListInvoicesRequest\x1a#.taxcontrol.v1.ListInvoicesResponse\"\x03\x90\x02\x01\x12\x61\n\rWatchInvoices\x12#.taxcontrol.v1.WatchInvoicesRequest\x1a$.taxcontrol.v1.WatchInvoicesResponse\"\x03\x90\x02\x01\x30\x01\x12_\n\rVerifyInvoice\x12#.taxcontrol.v1.VerifyInvoiceRequest\x1a$.taxcontrol.v1.VerifyInvoiceResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,28 +42,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVOICESERVICE'].methods_by_name['IssueInvoice']._serialized_options = b'\220\002\002'
   _globals['_INVOICESERVICE'].methods_by_name['BatchIssueInvoices']._loaded_options = None
   _globals['_INVOICESERVICE'].methods_by_name['BatchIssueInvoices']._serialized_options = b'\220\002\002'
+  _globals['_INVOICESERVICE'].methods_by_name['IssueInvoices']._loaded_options = None
+  _globals['_INVOICESERVICE'].methods_by_name['IssueInvoices']._serialized_options = b'\220\002\002'
+  _globals['_INVOICESERVICE'].methods_by_name['ReverseInvoice']._loaded_options = None
+  _globals['_INVOICESERVICE'].methods_by_name['ReverseInvoice']._serialized_options = b'\220\002\002'
+  _globals['_INVOICESERVICE'].methods_by_name['VoidInvoice']._loaded_options = None
+  _globals['_INVOICESERVICE'].methods_by_name['VoidInvoice']._serialized_options = b'\220\002\002'
   _globals['_INVOICESERVICE'].methods_by_name['GetInvoice']._loaded_options = None
   _globals['_INVOICESERVICE'].methods_by_name['GetInvoice']._serialized_options = b'\220\002\001'
-  _globals['_ISSUEINVOICEREQUEST']._serialized_start=150
-  _globals['_ISSUEINVOICEREQUEST']._serialized_end=681
-  _globals['_ISSUEINVOICERESPONSE']._serialized_start=683
-  _globals['_ISSUEINVOICERESPONSE']._serialized_end=769
-  _globals['_BATCHISSUEINVOICESREQUEST']._serialized_start=771
-  _globals['_BATCHISSUEINVOICESREQUEST']._serialized_end=852
-  _globals['_BATCHISSUEINVOICESRESPONSE']._serialized_start=854
-  _globals['_BATCHISSUEINVOICESRESPONSE']._serialized_end=932
-  _globals['_BATCHISSUERESULT']._serialized_start=935
-  _globals['_BATCHISSUERESULT']._serialized_end=1093
-  _globals['_FAILURE']._serialized_start=1096
-  _globals['_FAILURE']._serialized_end=1460
-  _globals['_FAILURE_FIELDVIOLATION']._serialized_start=1345
-  _globals['_FAILURE_FIELDVIOLATION']._serialized_end=1411
-  _globals['_FAILURE_METADATAENTRY']._serialized_start=1413
-  _globals['_FAILURE_METADATAENTRY']._serialized_end=1460
-  _globals['_GETINVOICEREQUEST']._serialized_start=1462
-  _globals['_GETINVOICEREQUEST']._serialized_end=1526
-  _globals['_GETINVOICERESPONSE']._serialized_start=1528
-  _globals['_GETINVOICERESPONSE']._serialized_end=1589
-  _globals['_INVOICESERVICE']._serialized_start=1592
-  _globals['_INVOICESERVICE']._serialized_end=1902
+  _globals['_INVOICESERVICE'].methods_by_name['ListInvoices']._loaded_options = None
+  _globals['_INVOICESERVICE'].methods_by_name['ListInvoices']._serialized_options = b'\220\002\001'
+  _globals['_INVOICESERVICE'].methods_by_name['WatchInvoices']._loaded_options = None
+  _globals['_INVOICESERVICE'].methods_by_name['WatchInvoices']._serialized_options = b'\220\002\001'
+  _globals['_INVOICESERVICE'].methods_by_name['VerifyInvoice']._loaded_options = None
+  _globals['_INVOICESERVICE'].methods_by_name['VerifyInvoice']._serialized_options = b'\220\002\001'
+  _globals['_ISSUEINVOICEREQUEST']._serialized_start=223
+  _globals['_ISSUEINVOICEREQUEST']._serialized_end=780
+  _globals['_ISSUEINVOICERESPONSE']._serialized_start=782
+  _globals['_ISSUEINVOICERESPONSE']._serialized_end=868
+  _globals['_BATCHISSUEINVOICESREQUEST']._serialized_start=870
+  _globals['_BATCHISSUEINVOICESREQUEST']._serialized_end=951
+  _globals['_BATCHISSUEINVOICESRESPONSE']._serialized_start=953
+  _globals['_BATCHISSUEINVOICESRESPONSE']._serialized_end=1031
+  _globals['_BATCHISSUERESULT']._serialized_start=1034
+  _globals['_BATCHISSUERESULT']._serialized_end=1192
+  _globals['_ISSUEINVOICESREQUEST']._serialized_start=1194
+  _globals['_ISSUEINVOICESREQUEST']._serialized_end=1269
+  _globals['_ISSUEINVOICESRESPONSE']._serialized_start=1271
+  _globals['_ISSUEINVOICESRESPONSE']._serialized_end=1343
+  _globals['_FAILURE']._serialized_start=1346
+  _globals['_FAILURE']._serialized_end=1710
+  _globals['_FAILURE_FIELDVIOLATION']._serialized_start=1595
+  _globals['_FAILURE_FIELDVIOLATION']._serialized_end=1661
+  _globals['_FAILURE_METADATAENTRY']._serialized_start=1663
+  _globals['_FAILURE_METADATAENTRY']._serialized_end=1710
+  _globals['_GETINVOICEREQUEST']._serialized_start=1712
+  _globals['_GETINVOICEREQUEST']._serialized_end=1776
+  _globals['_GETINVOICERESPONSE']._serialized_start=1778
+  _globals['_GETINVOICERESPONSE']._serialized_end=1839
+  _globals['_INVOICESERVICE']._serialized_start=1842
+  _globals['_INVOICESERVICE']._serialized_end=2734
 # @@protoc_insertion_point(module_scope)

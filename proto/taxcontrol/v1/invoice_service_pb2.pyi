@@ -49,6 +49,7 @@ class IssueInvoiceRequest(_message.Message):
     LIST_ATTACHED_FIELD_NUMBER: _builtins.int
     CODE_TABLE_VERSION_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    DONATION_PROJECT_FIELD_NUMBER: _builtins.int
     point: _builtins.str
     """The issuing point (开票点): `taxpayers/{tax_number}/points/{n}`, required."""
     request_id: _builtins.str
@@ -59,7 +60,8 @@ class IssueInvoiceRequest(_message.Message):
     """Blue or red, required."""
     type: _builtins.str
     """Invoice type (发票类型代码), required: `004` special paper, `007` general paper, `025` roll, `026`
-    electronic general, `028` electronic special.
+    electronic general, `028` electronic special, `081` digital special, `082` digital general,
+    `D01` donation receipt (公益事业捐赠票据).
     """
     net_fen: _builtins.int
     """Net amount (合计金额) in fen: the exact sum of the lines, without tax."""
@@ -76,7 +78,9 @@ class IssueInvoiceRequest(_message.Message):
     remark: _builtins.str
     """Remark (备注), at most 200 GBK bytes, 130 on 026 and 028; no blanks at its edges."""
     red_notice_number: _builtins.str
-    """Red-letter notice number (红字信息表编号), 16 digits; required on red of special types."""
+    """Red-letter notice number (红字信息表编号), 16 digits; required on red of special types; for one
+    red only.
+    """
     red_reason: _builtins.str
     """Why it is reversed (冲红原因), at most 200 GBK bytes; required on red of 026."""
     list_attached: _builtins.bool
@@ -87,6 +91,8 @@ class IssueInvoiceRequest(_message.Message):
     """Who goes first when there is not enough for all. Unspecified means interactive. Not part of
     the request's identity: a retry may change it.
     """
+    donation_project: _builtins.str
+    """The project donated to (捐赠项目), at most 100 GBK bytes; required on D01, absent otherwise."""
     @_builtins.property
     def seller(self) -> _invoice_pb2.Party:
         """The seller; must equal the registration of the point's taxpayer."""
@@ -97,7 +103,9 @@ class IssueInvoiceRequest(_message.Message):
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[_invoice_pb2.Line]:
-        """Lines: 1 to 100 on 025, 026 and 028, 1 to 2,000 on 004 and 007."""
+        """Lines: 1 to 100 on 025, 026, 028 and D01, 1 to 2,000 on 004, 007, 081 and 082. On D01 the items
+        given, without rate, tax and classification code.
+        """
 
     @_builtins.property
     def original(self) -> _invoice_pb2.OriginalInvoice:
@@ -126,10 +134,11 @@ class IssueInvoiceRequest(_message.Message):
         list_attached: _builtins.bool = ...,
         code_table_version: _builtins.str = ...,
         priority: _invoice_pb2.Priority.ValueType = ...,
+        donation_project: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "original", b"original", "seller", b"seller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "clerk", b"clerk", "code_table_version", b"code_table_version", "gross_fen", b"gross_fen", "kind", b"kind", "lines", b"lines", "list_attached", b"list_attached", "net_fen", b"net_fen", "original", b"original", "payee", b"payee", "point", b"point", "priority", b"priority", "red_notice_number", b"red_notice_number", "red_reason", b"red_reason", "remark", b"remark", "request_id", b"request_id", "reviewer", b"reviewer", "seller", b"seller", "tax_fen", b"tax_fen", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "clerk", b"clerk", "code_table_version", b"code_table_version", "donation_project", b"donation_project", "gross_fen", b"gross_fen", "kind", b"kind", "lines", b"lines", "list_attached", b"list_attached", "net_fen", b"net_fen", "original", b"original", "payee", b"payee", "point", b"point", "priority", b"priority", "red_notice_number", b"red_notice_number", "red_reason", b"red_reason", "remark", b"remark", "request_id", b"request_id", "reviewer", b"reviewer", "seller", b"seller", "tax_fen", b"tax_fen", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -252,6 +261,54 @@ class BatchIssueResult(_message.Message):
 Global___BatchIssueResult: _TypeAlias = BatchIssueResult  # noqa: Y015
 
 @_typing.final
+class IssueInvoicesRequest(_message.Message):
+    """One item of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def request(self) -> Global___IssueInvoiceRequest:
+        """The request."""
+
+    def __init__(
+        self,
+        *,
+        request: Global___IssueInvoiceRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueInvoicesRequest: _TypeAlias = IssueInvoicesRequest  # noqa: Y015
+
+@_typing.final
+class IssueInvoicesResponse(_message.Message):
+    """The result of one item of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> Global___BatchIssueResult:
+        """The result; `request_id` tells whose."""
+
+    def __init__(
+        self,
+        *,
+        result: Global___BatchIssueResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueInvoicesResponse: _TypeAlias = IssueInvoicesResponse  # noqa: Y015
+
+@_typing.final
 class Failure(_message.Message):
     """Why one item of a batch was not issued: the facts of the status a single call would have
     failed with, without `Any`, so that it reads in every language and in JSON.
@@ -360,7 +417,7 @@ class GetInvoiceRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`taxpayers/{tax_number}/invoices/{code}-{number}`."""
+    """`taxpayers/{tax_number}/invoices/{code}-{number}`; `…/invoices/{number}` without a code."""
     request_id: _builtins.str
     """The request id that issued it."""
     def __init__(

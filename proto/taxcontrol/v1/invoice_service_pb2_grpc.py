@@ -3,6 +3,8 @@
 import grpc
 import warnings
 
+from taxcontrol.v1 import invoice_query_pb2 as taxcontrol_dot_v1_dot_invoice__query__pb2
+from taxcontrol.v1 import invoice_reversal_pb2 as taxcontrol_dot_v1_dot_invoice__reversal__pb2
 from taxcontrol.v1 import invoice_service_pb2 as taxcontrol_dot_v1_dot_invoice__service__pb2
 
 GRPC_GENERATED_VERSION = '1.80.1'
@@ -45,10 +47,40 @@ class InvoiceServiceStub(object):
                 request_serializer=taxcontrol_dot_v1_dot_invoice__service__pb2.BatchIssueInvoicesRequest.SerializeToString,
                 response_deserializer=taxcontrol_dot_v1_dot_invoice__service__pb2.BatchIssueInvoicesResponse.FromString,
                 _registered_method=True)
+        self.IssueInvoices = channel.stream_stream(
+                '/taxcontrol.v1.InvoiceService/IssueInvoices',
+                request_serializer=taxcontrol_dot_v1_dot_invoice__service__pb2.IssueInvoicesRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_v1_dot_invoice__service__pb2.IssueInvoicesResponse.FromString,
+                _registered_method=True)
+        self.ReverseInvoice = channel.unary_unary(
+                '/taxcontrol.v1.InvoiceService/ReverseInvoice',
+                request_serializer=taxcontrol_dot_v1_dot_invoice__reversal__pb2.ReverseInvoiceRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_v1_dot_invoice__reversal__pb2.ReverseInvoiceResponse.FromString,
+                _registered_method=True)
+        self.VoidInvoice = channel.unary_unary(
+                '/taxcontrol.v1.InvoiceService/VoidInvoice',
+                request_serializer=taxcontrol_dot_v1_dot_invoice__reversal__pb2.VoidInvoiceRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_v1_dot_invoice__reversal__pb2.VoidInvoiceResponse.FromString,
+                _registered_method=True)
         self.GetInvoice = channel.unary_unary(
                 '/taxcontrol.v1.InvoiceService/GetInvoice',
                 request_serializer=taxcontrol_dot_v1_dot_invoice__service__pb2.GetInvoiceRequest.SerializeToString,
                 response_deserializer=taxcontrol_dot_v1_dot_invoice__service__pb2.GetInvoiceResponse.FromString,
+                _registered_method=True)
+        self.ListInvoices = channel.unary_unary(
+                '/taxcontrol.v1.InvoiceService/ListInvoices',
+                request_serializer=taxcontrol_dot_v1_dot_invoice__query__pb2.ListInvoicesRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_v1_dot_invoice__query__pb2.ListInvoicesResponse.FromString,
+                _registered_method=True)
+        self.WatchInvoices = channel.unary_stream(
+                '/taxcontrol.v1.InvoiceService/WatchInvoices',
+                request_serializer=taxcontrol_dot_v1_dot_invoice__query__pb2.WatchInvoicesRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_v1_dot_invoice__query__pb2.WatchInvoicesResponse.FromString,
+                _registered_method=True)
+        self.VerifyInvoice = channel.unary_unary(
+                '/taxcontrol.v1.InvoiceService/VerifyInvoice',
+                request_serializer=taxcontrol_dot_v1_dot_invoice__query__pb2.VerifyInvoiceRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_v1_dot_invoice__query__pb2.VerifyInvoiceResponse.FromString,
                 _registered_method=True)
 
 
@@ -64,11 +96,14 @@ class InvoiceServiceServicer(object):
         `REQUEST_ID_REUSED`. Returns once the invoice is signed and durable; the upload follows by
         itself. A caller that hangs up cancels nothing once the number is taken.
 
+        A red invoice names its blue one, which must have been issued here and have as much left.
+
         Errors, effect none: `INVALID_INVOICE`, `INVALID_REQUEST`, `CONTENT_TOO_LARGE`,
         `REQUEST_ID_REUSED`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `DEVICE_NOT_READY`,
         `STOCK_EXHAUSTED`, `CLOCK_SKEW`, `OVERLOADED`, `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`,
-        `NOT_SERVED`. Effect unknown, retry with the same id: `IN_PROGRESS`, `HSM_UNAVAILABLE`,
-        `LEDGER_UNAVAILABLE`.
+        `NUMBER_BLANK_VOIDED`; of red ones also `RED_ORIGINAL_NOT_FOUND`, `RED_TYPE_MISMATCH`,
+        `INVOICE_NOT_REVERSIBLE`, `RED_EXCEEDS_BLUE`, `RED_NOT_FULL`, `RED_NOTICE_USED`. Effect
+        unknown, retry with the same id: `IN_PROGRESS`, `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -86,11 +121,93 @@ class InvoiceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IssueInvoices(self, request_iterator, context):
+        """Issues what the caller sends, and answers each as soon as it is done, in any order.
+
+        An item's result is what `BatchIssueInvoices` answers for it. The stream reads on while
+        fewer than 256 items are unanswered, so a slow reader slows down its own stream only. After a
+        half-close the remaining results come, then the stream ends. A caller that hangs up cancels
+        nothing that has its number: open a new stream and send what was unanswered again, with the
+        same ids.
+
+        The stream fails with `SHUTTING_DOWN` when the gateway drains, after the results of what was
+        read, with `INVALID_REQUEST` when a message cannot be read, and at its start with `OVERLOADED`
+        (too many streams are open) or `DEADLINE_TOO_SHORT`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReverseInvoice(self, request, context):
+        """Issues the full red of a blue invoice (全额红冲), made from the blue's own content.
+
+        Idempotent by `request_id`, as `IssueInvoice` is. Errors: those of `IssueInvoice`, and
+        `INVOICE_NOT_FOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidInvoice(self, request, context):
+        """Voids an invoice (作废) within the calendar month of its issue.
+
+        The void is a signed statement that is uploaded in its turn. Idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST`, `INVOICE_NOT_FOUND`, `INVOICE_NOT_VOIDABLE`,
+        `REQUEST_ID_REUSED`, `DEVICE_NOT_READY`, `CLOCK_SKEW`, `OVERLOADED`, `SHUTTING_DOWN`,
+        `DEADLINE_TOO_SHORT`. Effect unknown, retry with the same id: `IN_PROGRESS`,
+        `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetInvoice(self, request, context):
         """Returns one invoice by name or by the request id that issued it.
 
         Errors: `INVOICE_NOT_FOUND`, `INVALID_REQUEST`, `LEDGER_UNAVAILABLE`; `IN_PROGRESS` while a
-        number is taken and the signature is not there yet.
+        number is taken and the signature is not there yet; by request id also
+        `NUMBER_BLANK_VOIDED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInvoices(self, request, context):
+        """Lists the invoices of a taxpayer that fit a filter, page by page.
+
+        A page may hold fewer invoices than asked for, or none, while `next_page_token` is set: the
+        search goes on there. Pages neither miss nor repeat an invoice while new ones arrive.
+
+        Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchInvoices(self, request, context):
+        """Streams the changes of a taxpayer's invoices, each once, from a resume token on.
+
+        The first message is a position without a change, so that a caller has a token before
+        anything happens; further such messages come when nothing has happened for a while. Store the
+        token of the last message that was worked off and begin there after any interruption: nothing
+        is missed and nothing comes twice, over restarts too. The changes of one device and type come
+        in their order.
+
+        Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
+        `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyInvoice(self, request, context):
+        """Tells a stranger who holds an invoice whether it is genuine (查验).
+
+        By its QR text, or by what is printed on it. Whatever does not fit in every part is answered
+        NOT_OURS, as an unknown invoice is. Limited per caller.
+
+        Errors: `INVALID_REQUEST`, `RATE_LIMITED`, `LEDGER_UNAVAILABLE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,10 +226,40 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
                     request_deserializer=taxcontrol_dot_v1_dot_invoice__service__pb2.BatchIssueInvoicesRequest.FromString,
                     response_serializer=taxcontrol_dot_v1_dot_invoice__service__pb2.BatchIssueInvoicesResponse.SerializeToString,
             ),
+            'IssueInvoices': grpc.stream_stream_rpc_method_handler(
+                    servicer.IssueInvoices,
+                    request_deserializer=taxcontrol_dot_v1_dot_invoice__service__pb2.IssueInvoicesRequest.FromString,
+                    response_serializer=taxcontrol_dot_v1_dot_invoice__service__pb2.IssueInvoicesResponse.SerializeToString,
+            ),
+            'ReverseInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReverseInvoice,
+                    request_deserializer=taxcontrol_dot_v1_dot_invoice__reversal__pb2.ReverseInvoiceRequest.FromString,
+                    response_serializer=taxcontrol_dot_v1_dot_invoice__reversal__pb2.ReverseInvoiceResponse.SerializeToString,
+            ),
+            'VoidInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidInvoice,
+                    request_deserializer=taxcontrol_dot_v1_dot_invoice__reversal__pb2.VoidInvoiceRequest.FromString,
+                    response_serializer=taxcontrol_dot_v1_dot_invoice__reversal__pb2.VoidInvoiceResponse.SerializeToString,
+            ),
             'GetInvoice': grpc.unary_unary_rpc_method_handler(
                     servicer.GetInvoice,
                     request_deserializer=taxcontrol_dot_v1_dot_invoice__service__pb2.GetInvoiceRequest.FromString,
                     response_serializer=taxcontrol_dot_v1_dot_invoice__service__pb2.GetInvoiceResponse.SerializeToString,
+            ),
+            'ListInvoices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvoices,
+                    request_deserializer=taxcontrol_dot_v1_dot_invoice__query__pb2.ListInvoicesRequest.FromString,
+                    response_serializer=taxcontrol_dot_v1_dot_invoice__query__pb2.ListInvoicesResponse.SerializeToString,
+            ),
+            'WatchInvoices': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchInvoices,
+                    request_deserializer=taxcontrol_dot_v1_dot_invoice__query__pb2.WatchInvoicesRequest.FromString,
+                    response_serializer=taxcontrol_dot_v1_dot_invoice__query__pb2.WatchInvoicesResponse.SerializeToString,
+            ),
+            'VerifyInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyInvoice,
+                    request_deserializer=taxcontrol_dot_v1_dot_invoice__query__pb2.VerifyInvoiceRequest.FromString,
+                    response_serializer=taxcontrol_dot_v1_dot_invoice__query__pb2.VerifyInvoiceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -181,6 +328,87 @@ class InvoiceService(object):
             _registered_method=True)
 
     @staticmethod
+    def IssueInvoices(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/taxcontrol.v1.InvoiceService/IssueInvoices',
+            taxcontrol_dot_v1_dot_invoice__service__pb2.IssueInvoicesRequest.SerializeToString,
+            taxcontrol_dot_v1_dot_invoice__service__pb2.IssueInvoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReverseInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.v1.InvoiceService/ReverseInvoice',
+            taxcontrol_dot_v1_dot_invoice__reversal__pb2.ReverseInvoiceRequest.SerializeToString,
+            taxcontrol_dot_v1_dot_invoice__reversal__pb2.ReverseInvoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.v1.InvoiceService/VoidInvoice',
+            taxcontrol_dot_v1_dot_invoice__reversal__pb2.VoidInvoiceRequest.SerializeToString,
+            taxcontrol_dot_v1_dot_invoice__reversal__pb2.VoidInvoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetInvoice(request,
             target,
             options=(),
@@ -197,6 +425,87 @@ class InvoiceService(object):
             '/taxcontrol.v1.InvoiceService/GetInvoice',
             taxcontrol_dot_v1_dot_invoice__service__pb2.GetInvoiceRequest.SerializeToString,
             taxcontrol_dot_v1_dot_invoice__service__pb2.GetInvoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInvoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.v1.InvoiceService/ListInvoices',
+            taxcontrol_dot_v1_dot_invoice__query__pb2.ListInvoicesRequest.SerializeToString,
+            taxcontrol_dot_v1_dot_invoice__query__pb2.ListInvoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchInvoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/taxcontrol.v1.InvoiceService/WatchInvoices',
+            taxcontrol_dot_v1_dot_invoice__query__pb2.WatchInvoicesRequest.SerializeToString,
+            taxcontrol_dot_v1_dot_invoice__query__pb2.WatchInvoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.v1.InvoiceService/VerifyInvoice',
+            taxcontrol_dot_v1_dot_invoice__query__pb2.VerifyInvoiceRequest.SerializeToString,
+            taxcontrol_dot_v1_dot_invoice__query__pb2.VerifyInvoiceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,8 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from taxcontrol.v1 import invoice_query_pb2 as _invoice_query_pb2
+from taxcontrol.v1 import invoice_reversal_pb2 as _invoice_reversal_pb2
 from taxcontrol.v1 import invoice_service_pb2 as _invoice_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -41,11 +43,14 @@ class InvoiceServiceStub:
     `REQUEST_ID_REUSED`. Returns once the invoice is signed and durable; the upload follows by
     itself. A caller that hangs up cancels nothing once the number is taken.
 
+    A red invoice names its blue one, which must have been issued here and have as much left.
+
     Errors, effect none: `INVALID_INVOICE`, `INVALID_REQUEST`, `CONTENT_TOO_LARGE`,
     `REQUEST_ID_REUSED`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `DEVICE_NOT_READY`,
     `STOCK_EXHAUSTED`, `CLOCK_SKEW`, `OVERLOADED`, `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`,
-    `NOT_SERVED`. Effect unknown, retry with the same id: `IN_PROGRESS`, `HSM_UNAVAILABLE`,
-    `LEDGER_UNAVAILABLE`.
+    `NUMBER_BLANK_VOIDED`; of red ones also `RED_ORIGINAL_NOT_FOUND`, `RED_TYPE_MISMATCH`,
+    `INVOICE_NOT_REVERSIBLE`, `RED_EXCEEDS_BLUE`, `RED_NOT_FULL`, `RED_NOTICE_USED`. Effect
+    unknown, retry with the same id: `IN_PROGRESS`, `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
     """
     BatchIssueInvoices: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.BatchIssueInvoicesRequest, _invoice_service_pb2.BatchIssueInvoicesResponse]
     """Issues 1 to 500 invoices, each on its own: a result per item in the order of the request,
@@ -55,11 +60,69 @@ class InvoiceServiceStub:
     Fails as a whole only with `BATCH_TOO_LARGE`, `INVALID_REQUEST` (no item), `OVERLOADED`,
     `DEADLINE_TOO_SHORT` or `SHUTTING_DOWN`, effect none.
     """
+    IssueInvoices: _grpc.StreamStreamMultiCallable[_invoice_service_pb2.IssueInvoicesRequest, _invoice_service_pb2.IssueInvoicesResponse]
+    """Issues what the caller sends, and answers each as soon as it is done, in any order.
+
+    An item's result is what `BatchIssueInvoices` answers for it. The stream reads on while
+    fewer than 256 items are unanswered, so a slow reader slows down its own stream only. After a
+    half-close the remaining results come, then the stream ends. A caller that hangs up cancels
+    nothing that has its number: open a new stream and send what was unanswered again, with the
+    same ids.
+
+    The stream fails with `SHUTTING_DOWN` when the gateway drains, after the results of what was
+    read, with `INVALID_REQUEST` when a message cannot be read, and at its start with `OVERLOADED`
+    (too many streams are open) or `DEADLINE_TOO_SHORT`.
+    """
+    ReverseInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_reversal_pb2.ReverseInvoiceRequest, _invoice_reversal_pb2.ReverseInvoiceResponse]
+    """Issues the full red of a blue invoice (全额红冲), made from the blue's own content.
+
+    Idempotent by `request_id`, as `IssueInvoice` is. Errors: those of `IssueInvoice`, and
+    `INVOICE_NOT_FOUND`.
+    """
+    VoidInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_reversal_pb2.VoidInvoiceRequest, _invoice_reversal_pb2.VoidInvoiceResponse]
+    """Voids an invoice (作废) within the calendar month of its issue.
+
+    The void is a signed statement that is uploaded in its turn. Idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST`, `INVOICE_NOT_FOUND`, `INVOICE_NOT_VOIDABLE`,
+    `REQUEST_ID_REUSED`, `DEVICE_NOT_READY`, `CLOCK_SKEW`, `OVERLOADED`, `SHUTTING_DOWN`,
+    `DEADLINE_TOO_SHORT`. Effect unknown, retry with the same id: `IN_PROGRESS`,
+    `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
+    """
     GetInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _invoice_service_pb2.GetInvoiceResponse]
     """Returns one invoice by name or by the request id that issued it.
 
     Errors: `INVOICE_NOT_FOUND`, `INVALID_REQUEST`, `LEDGER_UNAVAILABLE`; `IN_PROGRESS` while a
-    number is taken and the signature is not there yet.
+    number is taken and the signature is not there yet; by request id also
+    `NUMBER_BLANK_VOIDED`.
+    """
+    ListInvoices: _grpc.UnaryUnaryMultiCallable[_invoice_query_pb2.ListInvoicesRequest, _invoice_query_pb2.ListInvoicesResponse]
+    """Lists the invoices of a taxpayer that fit a filter, page by page.
+
+    A page may hold fewer invoices than asked for, or none, while `next_page_token` is set: the
+    search goes on there. Pages neither miss nor repeat an invoice while new ones arrive.
+
+    Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+    """
+    WatchInvoices: _grpc.UnaryStreamMultiCallable[_invoice_query_pb2.WatchInvoicesRequest, _invoice_query_pb2.WatchInvoicesResponse]
+    """Streams the changes of a taxpayer's invoices, each once, from a resume token on.
+
+    The first message is a position without a change, so that a caller has a token before
+    anything happens; further such messages come when nothing has happened for a while. Store the
+    token of the last message that was worked off and begin there after any interruption: nothing
+    is missed and nothing comes twice, over restarts too. The changes of one device and type come
+    in their order.
+
+    Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
+    `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open).
+    """
+    VerifyInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_query_pb2.VerifyInvoiceRequest, _invoice_query_pb2.VerifyInvoiceResponse]
+    """Tells a stranger who holds an invoice whether it is genuine (查验).
+
+    By its QR text, or by what is printed on it. Whatever does not fit in every part is answered
+    NOT_OURS, as an unknown invoice is. Limited per caller.
+
+    Errors: `INVALID_REQUEST`, `RATE_LIMITED`, `LEDGER_UNAVAILABLE`.
     """
 
 @_typing.type_check_only
@@ -75,11 +138,14 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     `REQUEST_ID_REUSED`. Returns once the invoice is signed and durable; the upload follows by
     itself. A caller that hangs up cancels nothing once the number is taken.
 
+    A red invoice names its blue one, which must have been issued here and have as much left.
+
     Errors, effect none: `INVALID_INVOICE`, `INVALID_REQUEST`, `CONTENT_TOO_LARGE`,
     `REQUEST_ID_REUSED`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `DEVICE_NOT_READY`,
     `STOCK_EXHAUSTED`, `CLOCK_SKEW`, `OVERLOADED`, `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`,
-    `NOT_SERVED`. Effect unknown, retry with the same id: `IN_PROGRESS`, `HSM_UNAVAILABLE`,
-    `LEDGER_UNAVAILABLE`.
+    `NUMBER_BLANK_VOIDED`; of red ones also `RED_ORIGINAL_NOT_FOUND`, `RED_TYPE_MISMATCH`,
+    `INVOICE_NOT_REVERSIBLE`, `RED_EXCEEDS_BLUE`, `RED_NOT_FULL`, `RED_NOTICE_USED`. Effect
+    unknown, retry with the same id: `IN_PROGRESS`, `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
     """
     BatchIssueInvoices: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.BatchIssueInvoicesRequest, _invoice_service_pb2.BatchIssueInvoicesResponse]  # type: ignore[assignment]
     """Issues 1 to 500 invoices, each on its own: a result per item in the order of the request,
@@ -89,11 +155,69 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     Fails as a whole only with `BATCH_TOO_LARGE`, `INVALID_REQUEST` (no item), `OVERLOADED`,
     `DEADLINE_TOO_SHORT` or `SHUTTING_DOWN`, effect none.
     """
+    IssueInvoices: _aio.StreamStreamMultiCallable[_invoice_service_pb2.IssueInvoicesRequest, _invoice_service_pb2.IssueInvoicesResponse]  # type: ignore[assignment]
+    """Issues what the caller sends, and answers each as soon as it is done, in any order.
+
+    An item's result is what `BatchIssueInvoices` answers for it. The stream reads on while
+    fewer than 256 items are unanswered, so a slow reader slows down its own stream only. After a
+    half-close the remaining results come, then the stream ends. A caller that hangs up cancels
+    nothing that has its number: open a new stream and send what was unanswered again, with the
+    same ids.
+
+    The stream fails with `SHUTTING_DOWN` when the gateway drains, after the results of what was
+    read, with `INVALID_REQUEST` when a message cannot be read, and at its start with `OVERLOADED`
+    (too many streams are open) or `DEADLINE_TOO_SHORT`.
+    """
+    ReverseInvoice: _aio.UnaryUnaryMultiCallable[_invoice_reversal_pb2.ReverseInvoiceRequest, _invoice_reversal_pb2.ReverseInvoiceResponse]  # type: ignore[assignment]
+    """Issues the full red of a blue invoice (全额红冲), made from the blue's own content.
+
+    Idempotent by `request_id`, as `IssueInvoice` is. Errors: those of `IssueInvoice`, and
+    `INVOICE_NOT_FOUND`.
+    """
+    VoidInvoice: _aio.UnaryUnaryMultiCallable[_invoice_reversal_pb2.VoidInvoiceRequest, _invoice_reversal_pb2.VoidInvoiceResponse]  # type: ignore[assignment]
+    """Voids an invoice (作废) within the calendar month of its issue.
+
+    The void is a signed statement that is uploaded in its turn. Idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST`, `INVOICE_NOT_FOUND`, `INVOICE_NOT_VOIDABLE`,
+    `REQUEST_ID_REUSED`, `DEVICE_NOT_READY`, `CLOCK_SKEW`, `OVERLOADED`, `SHUTTING_DOWN`,
+    `DEADLINE_TOO_SHORT`. Effect unknown, retry with the same id: `IN_PROGRESS`,
+    `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
+    """
     GetInvoice: _aio.UnaryUnaryMultiCallable[_invoice_service_pb2.GetInvoiceRequest, _invoice_service_pb2.GetInvoiceResponse]  # type: ignore[assignment]
     """Returns one invoice by name or by the request id that issued it.
 
     Errors: `INVOICE_NOT_FOUND`, `INVALID_REQUEST`, `LEDGER_UNAVAILABLE`; `IN_PROGRESS` while a
-    number is taken and the signature is not there yet.
+    number is taken and the signature is not there yet; by request id also
+    `NUMBER_BLANK_VOIDED`.
+    """
+    ListInvoices: _aio.UnaryUnaryMultiCallable[_invoice_query_pb2.ListInvoicesRequest, _invoice_query_pb2.ListInvoicesResponse]  # type: ignore[assignment]
+    """Lists the invoices of a taxpayer that fit a filter, page by page.
+
+    A page may hold fewer invoices than asked for, or none, while `next_page_token` is set: the
+    search goes on there. Pages neither miss nor repeat an invoice while new ones arrive.
+
+    Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+    """
+    WatchInvoices: _aio.UnaryStreamMultiCallable[_invoice_query_pb2.WatchInvoicesRequest, _invoice_query_pb2.WatchInvoicesResponse]  # type: ignore[assignment]
+    """Streams the changes of a taxpayer's invoices, each once, from a resume token on.
+
+    The first message is a position without a change, so that a caller has a token before
+    anything happens; further such messages come when nothing has happened for a while. Store the
+    token of the last message that was worked off and begin there after any interruption: nothing
+    is missed and nothing comes twice, over restarts too. The changes of one device and type come
+    in their order.
+
+    Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
+    `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open).
+    """
+    VerifyInvoice: _aio.UnaryUnaryMultiCallable[_invoice_query_pb2.VerifyInvoiceRequest, _invoice_query_pb2.VerifyInvoiceResponse]  # type: ignore[assignment]
+    """Tells a stranger who holds an invoice whether it is genuine (查验).
+
+    By its QR text, or by what is printed on it. Whatever does not fit in every part is answered
+    NOT_OURS, as an unknown invoice is. Limited per caller.
+
+    Errors: `INVALID_REQUEST`, `RATE_LIMITED`, `LEDGER_UNAVAILABLE`.
     """
 
 class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -112,11 +236,14 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         `REQUEST_ID_REUSED`. Returns once the invoice is signed and durable; the upload follows by
         itself. A caller that hangs up cancels nothing once the number is taken.
 
+        A red invoice names its blue one, which must have been issued here and have as much left.
+
         Errors, effect none: `INVALID_INVOICE`, `INVALID_REQUEST`, `CONTENT_TOO_LARGE`,
         `REQUEST_ID_REUSED`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `DEVICE_NOT_READY`,
         `STOCK_EXHAUSTED`, `CLOCK_SKEW`, `OVERLOADED`, `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`,
-        `NOT_SERVED`. Effect unknown, retry with the same id: `IN_PROGRESS`, `HSM_UNAVAILABLE`,
-        `LEDGER_UNAVAILABLE`.
+        `NUMBER_BLANK_VOIDED`; of red ones also `RED_ORIGINAL_NOT_FOUND`, `RED_TYPE_MISMATCH`,
+        `INVOICE_NOT_REVERSIBLE`, `RED_EXCEEDS_BLUE`, `RED_NOT_FULL`, `RED_NOTICE_USED`. Effect
+        unknown, retry with the same id: `IN_PROGRESS`, `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
         """
 
     @_abc_1.abstractmethod
@@ -134,6 +261,53 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def IssueInvoices(
+        self,
+        request_iterator: _MaybeAsyncIterator[_invoice_service_pb2.IssueInvoicesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_invoice_service_pb2.IssueInvoicesResponse], _abc.AsyncIterator[_invoice_service_pb2.IssueInvoicesResponse]]:
+        """Issues what the caller sends, and answers each as soon as it is done, in any order.
+
+        An item's result is what `BatchIssueInvoices` answers for it. The stream reads on while
+        fewer than 256 items are unanswered, so a slow reader slows down its own stream only. After a
+        half-close the remaining results come, then the stream ends. A caller that hangs up cancels
+        nothing that has its number: open a new stream and send what was unanswered again, with the
+        same ids.
+
+        The stream fails with `SHUTTING_DOWN` when the gateway drains, after the results of what was
+        read, with `INVALID_REQUEST` when a message cannot be read, and at its start with `OVERLOADED`
+        (too many streams are open) or `DEADLINE_TOO_SHORT`.
+        """
+
+    @_abc_1.abstractmethod
+    def ReverseInvoice(
+        self,
+        request: _invoice_reversal_pb2.ReverseInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_reversal_pb2.ReverseInvoiceResponse, _abc.Awaitable[_invoice_reversal_pb2.ReverseInvoiceResponse]]:
+        """Issues the full red of a blue invoice (全额红冲), made from the blue's own content.
+
+        Idempotent by `request_id`, as `IssueInvoice` is. Errors: those of `IssueInvoice`, and
+        `INVOICE_NOT_FOUND`.
+        """
+
+    @_abc_1.abstractmethod
+    def VoidInvoice(
+        self,
+        request: _invoice_reversal_pb2.VoidInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_reversal_pb2.VoidInvoiceResponse, _abc.Awaitable[_invoice_reversal_pb2.VoidInvoiceResponse]]:
+        """Voids an invoice (作废) within the calendar month of its issue.
+
+        The void is a signed statement that is uploaded in its turn. Idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST`, `INVOICE_NOT_FOUND`, `INVOICE_NOT_VOIDABLE`,
+        `REQUEST_ID_REUSED`, `DEVICE_NOT_READY`, `CLOCK_SKEW`, `OVERLOADED`, `SHUTTING_DOWN`,
+        `DEADLINE_TOO_SHORT`. Effect unknown, retry with the same id: `IN_PROGRESS`,
+        `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
     def GetInvoice(
         self,
         request: _invoice_service_pb2.GetInvoiceRequest,
@@ -142,7 +316,54 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns one invoice by name or by the request id that issued it.
 
         Errors: `INVOICE_NOT_FOUND`, `INVALID_REQUEST`, `LEDGER_UNAVAILABLE`; `IN_PROGRESS` while a
-        number is taken and the signature is not there yet.
+        number is taken and the signature is not there yet; by request id also
+        `NUMBER_BLANK_VOIDED`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListInvoices(
+        self,
+        request: _invoice_query_pb2.ListInvoicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_query_pb2.ListInvoicesResponse, _abc.Awaitable[_invoice_query_pb2.ListInvoicesResponse]]:
+        """Lists the invoices of a taxpayer that fit a filter, page by page.
+
+        A page may hold fewer invoices than asked for, or none, while `next_page_token` is set: the
+        search goes on there. Pages neither miss nor repeat an invoice while new ones arrive.
+
+        Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchInvoices(
+        self,
+        request: _invoice_query_pb2.WatchInvoicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_invoice_query_pb2.WatchInvoicesResponse], _abc.AsyncIterator[_invoice_query_pb2.WatchInvoicesResponse]]:
+        """Streams the changes of a taxpayer's invoices, each once, from a resume token on.
+
+        The first message is a position without a change, so that a caller has a token before
+        anything happens; further such messages come when nothing has happened for a while. Store the
+        token of the last message that was worked off and begin there after any interruption: nothing
+        is missed and nothing comes twice, over restarts too. The changes of one device and type come
+        in their order.
+
+        Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
+        `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open).
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyInvoice(
+        self,
+        request: _invoice_query_pb2.VerifyInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_query_pb2.VerifyInvoiceResponse, _abc.Awaitable[_invoice_query_pb2.VerifyInvoiceResponse]]:
+        """Tells a stranger who holds an invoice whether it is genuine (查验).
+
+        By its QR text, or by what is printed on it. Whatever does not fit in every part is answered
+        NOT_OURS, as an unknown invoice is. Limited per caller.
+
+        Errors: `INVALID_REQUEST`, `RATE_LIMITED`, `LEDGER_UNAVAILABLE`.
         """
 
 def add_InvoiceServiceServicer_to_server(servicer: InvoiceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

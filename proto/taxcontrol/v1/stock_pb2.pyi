@@ -27,8 +27,11 @@ class StockLevel(_message.Message):
     AVAILABLE_COUNT_FIELD_NUMBER: _builtins.int
     NEXT_CODE_FIELD_NUMBER: _builtins.int
     NEXT_NUMBER_FIELD_NUMBER: _builtins.int
+    ISSUE_DEADLINE_FIELD_NUMBER: _builtins.int
     point: _builtins.str
-    """`taxpayers/{tax_number}/points/{n}`."""
+    """`taxpayers/{tax_number}/points/{n}`; empty for the taxpayer's pool, from which points are
+    given theirs.
+    """
     type: _builtins.str
     """Invoice type."""
     available_count: _builtins.int
@@ -37,6 +40,8 @@ class StockLevel(_message.Message):
     """Code of the next invoice; empty when nothing is left."""
     next_number: _builtins.str
     """Number of the next invoice; empty when nothing is left."""
+    issue_deadline: _builtins.str
+    """The earliest day until which some of them may be issued (`YYYY-MM-DD`); empty for no limit."""
     def __init__(
         self,
         *,
@@ -45,10 +50,11 @@ class StockLevel(_message.Message):
         available_count: _builtins.int = ...,
         next_code: _builtins.str = ...,
         next_number: _builtins.str = ...,
+        issue_deadline: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_count", b"available_count", "next_code", b"next_code", "next_number", b"next_number", "point", b"point", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_count", b"available_count", "issue_deadline", b"issue_deadline", "next_code", b"next_code", "next_number", b"next_number", "point", b"point", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -54,7 +54,7 @@ class GetStockResponse(_message.Message):
     LEVELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def levels(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.StockLevel]:
-        """A level per point and type that ever had stock."""
+        """A level per pool or point, and type, that has or had stock of its own."""
 
     def __init__(
         self,

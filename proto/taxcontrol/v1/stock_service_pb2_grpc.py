@@ -47,7 +47,8 @@ class StockServiceServicer(object):
     """
 
     def GetStock(self, request, context):
-        """Returns the stock of a taxpayer or of one point, by point and type, points ascending.
+        """Returns the stock of a taxpayer or of one point, by point and type, points ascending; of a
+        taxpayer the pool's comes first.
 
         Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
         """

@@ -34,7 +34,8 @@ class StockServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> StockServiceAsyncStub: ...
     GetStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.GetStockRequest, _stock_service_pb2.GetStockResponse]
-    """Returns the stock of a taxpayer or of one point, by point and type, points ascending.
+    """Returns the stock of a taxpayer or of one point, by point and type, points ascending; of a
+    taxpayer the pool's comes first.
 
     Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
     """
@@ -45,7 +46,8 @@ class StockServiceAsyncStub(StockServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.GetStockRequest, _stock_service_pb2.GetStockResponse]  # type: ignore[assignment]
-    """Returns the stock of a taxpayer or of one point, by point and type, points ascending.
+    """Returns the stock of a taxpayer or of one point, by point and type, points ascending; of a
+    taxpayer the pool's comes first.
 
     Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
     """
@@ -59,7 +61,8 @@ class StockServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_service_pb2.GetStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.GetStockResponse, _abc.Awaitable[_stock_service_pb2.GetStockResponse]]:
-        """Returns the stock of a taxpayer or of one point, by point and type, points ascending.
+        """Returns the stock of a taxpayer or of one point, by point and type, points ascending; of a
+        taxpayer the pool's comes first.
 
         Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
         """

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!taxcontrol/admin/v1/segment.proto\x12\x13taxcontrol.admin.v1\"\xc8\x01\n\x07Segment\x12\x12\n\nsegment_id\x18\x01 \x01(\x03\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05point\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x14\n\x0c\x66irst_number\x18\x06 \x01(\t\x12\x13\n\x0blast_number\x18\x07 \x01(\t\x12\x13\n\x0btotal_count\x18\x08 \x01(\x03\x12\x17\n\x0f\x61vailable_count\x18\t \x01(\x03\x12\x13\n\x0bnext_number\x18\n \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!taxcontrol/admin/v1/segment.proto\x12\x13taxcontrol.admin.v1\"\x91\x02\n\x07Segment\x12\x12\n\nsegment_id\x18\x01 \x01(\x03\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05point\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x14\n\x0c\x66irst_number\x18\x06 \x01(\t\x12\x13\n\x0blast_number\x18\x07 \x01(\t\x12\x13\n\x0btotal_count\x18\x08 \x01(\x03\x12\x17\n\x0f\x61vailable_count\x18\t \x01(\x03\x12\x13\n\x0bnext_number\x18\n \x01(\t\x12\x17\n\x0freturning_count\x18\x0b \x01(\x03\x12\x16\n\x0ereturned_count\x18\x0c \x01(\x03\x12\x16\n\x0eissue_deadline\x18\r \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'taxcontrol.admin.v1.segment
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SEGMENT']._serialized_start=59
-  _globals['_SEGMENT']._serialized_end=259
+  _globals['_SEGMENT']._serialized_end=332
 # @@protoc_insertion_point(module_scope)

@@ -32,6 +32,9 @@ class Segment(_message.Message):
     TOTAL_COUNT_FIELD_NUMBER: _builtins.int
     AVAILABLE_COUNT_FIELD_NUMBER: _builtins.int
     NEXT_NUMBER_FIELD_NUMBER: _builtins.int
+    RETURNING_COUNT_FIELD_NUMBER: _builtins.int
+    RETURNED_COUNT_FIELD_NUMBER: _builtins.int
+    ISSUE_DEADLINE_FIELD_NUMBER: _builtins.int
     segment_id: _builtins.int
     """Id, ascending in the order segments were made."""
     grant_id: _builtins.str
@@ -54,6 +57,14 @@ class Segment(_message.Message):
     """Numbers not yet taken."""
     next_number: _builtins.str
     """The next number to be issued; empty when none is left."""
+    returning_count: _builtins.int
+    """Numbers the authority is being asked to take back."""
+    returned_count: _builtins.int
+    """Numbers the authority has taken back."""
+    issue_deadline: _builtins.str
+    """Until which civil day (`YYYY-MM-DD`, Asia/Shanghai) the authority lets it be issued from; empty
+    for no limit.
+    """
     def __init__(
         self,
         *,
@@ -67,10 +78,13 @@ class Segment(_message.Message):
         total_count: _builtins.int = ...,
         available_count: _builtins.int = ...,
         next_number: _builtins.str = ...,
+        returning_count: _builtins.int = ...,
+        returned_count: _builtins.int = ...,
+        issue_deadline: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_count", b"available_count", "code", b"code", "first_number", b"first_number", "grant_id", b"grant_id", "last_number", b"last_number", "next_number", b"next_number", "point", b"point", "segment_id", b"segment_id", "total_count", b"total_count", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_count", b"available_count", "code", b"code", "first_number", b"first_number", "grant_id", b"grant_id", "issue_deadline", b"issue_deadline", "last_number", b"last_number", "next_number", b"next_number", "point", b"point", "returned_count", b"returned_count", "returning_count", b"returning_count", "segment_id", b"segment_id", "total_count", b"total_count", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

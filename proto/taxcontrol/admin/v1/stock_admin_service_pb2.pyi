@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from taxcontrol.admin.v1 import segment_pb2 as _segment_pb2
+from taxcontrol.v1 import invoice_pb2 as _invoice_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -294,3 +295,223 @@ class ListSegmentsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListSegmentsResponse: _TypeAlias = ListSegmentsResponse  # noqa: Y015
+
+@_typing.final
+class RecallStockRequest(_message.Message):
+    """Numbers to recall."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    POINT_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id of this request: 1–120 of `[0-9A-Za-z._:-]`, required, unique for ever."""
+    point: _builtins.str
+    """The point they lie at: `taxpayers/{tax_number}/points/{n}`, required."""
+    type: _builtins.str
+    """Invoice type, required."""
+    count: _builtins.int
+    """How many, 1 to 1,000,000."""
+    reason: _builtins.str
+    """Why; goes on the audit record. At most 500 characters."""
+    validate_only: _builtins.bool
+    """Says what would happen and changes nothing."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        point: _builtins.str = ...,
+        type: _builtins.str = ...,
+        count: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "point", b"point", "reason", b"reason", "request_id", b"request_id", "type", b"type", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecallStockRequest: _TypeAlias = RecallStockRequest  # noqa: Y015
+
+@_typing.final
+class RecallStockResponse(_message.Message):
+    """Numbers recalled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Whether an earlier call with this request id recalled them."""
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[_segment_pb2.Segment]:
+        """The pool's new segments."""
+
+    def __init__(
+        self,
+        *,
+        segments: _abc.Iterable[_segment_pb2.Segment] | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "segments", b"segments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecallStockResponse: _TypeAlias = RecallStockResponse  # noqa: Y015
+
+@_typing.final
+class ReturnStockRequest(_message.Message):
+    """Numbers to return."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    SEGMENT_ID_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id of this request: 1–120 of `[0-9A-Za-z._:-]`, required, unique for ever."""
+    parent: _builtins.str
+    """`taxpayers/{tax_number}`, required."""
+    segment_id: _builtins.int
+    """The segment, in the pool or at a point, required."""
+    count: _builtins.int
+    """How many of its highest numbers, 1 to 1,000,000."""
+    reason: _builtins.str
+    """Why; goes on the audit record. At most 500 characters."""
+    validate_only: _builtins.bool
+    """Says what would happen and changes nothing; the authority is not asked."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        parent: _builtins.str = ...,
+        segment_id: _builtins.int = ...,
+        count: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "parent", b"parent", "reason", b"reason", "request_id", b"request_id", "segment_id", b"segment_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnStockRequest: _TypeAlias = ReturnStockRequest  # noqa: Y015
+
+@_typing.final
+class ReturnStockResponse(_message.Message):
+    """Numbers returned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    RETURN_SERIAL_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    return_serial: _builtins.str
+    """The authority's serial of the return; empty with `validate_only`, and where the authority says
+    that it has numbers of them back already: then they count as returned too.
+    """
+    replayed: _builtins.bool
+    """Whether an earlier call with this request id returned them."""
+    @_builtins.property
+    def segment(self) -> _segment_pb2.Segment:
+        """The segment that holds nothing but the returned numbers."""
+
+    def __init__(
+        self,
+        *,
+        segment: _segment_pb2.Segment | None = ...,
+        return_serial: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["segment", b"segment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "return_serial", b"return_serial", "segment", b"segment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnStockResponse: _TypeAlias = ReturnStockResponse  # noqa: Y015
+
+@_typing.final
+class VoidBlankNumberRequest(_message.Message):
+    """The number to void blank."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    POINT_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id of this request: 1–120 of `[0-9A-Za-z._:-]`, required, unique for ever."""
+    point: _builtins.str
+    """The point it lies at: `taxpayers/{tax_number}/points/{n}`, required."""
+    type: _builtins.str
+    """Invoice type, required."""
+    code: _builtins.str
+    """Invoice code; empty for fully digital types."""
+    number: _builtins.str
+    """The number, required: so that nobody voids another one than was looked at."""
+    reason: _builtins.str
+    """Why, required, at most 200 GBK bytes; stands in the signed statement and on the audit record."""
+    validate_only: _builtins.bool
+    """Says what would happen and changes nothing."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        point: _builtins.str = ...,
+        type: _builtins.str = ...,
+        code: _builtins.str = ...,
+        number: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "number", b"number", "point", b"point", "reason", b"reason", "request_id", b"request_id", "type", b"type", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoidBlankNumberRequest: _TypeAlias = VoidBlankNumberRequest  # noqa: Y015
+
+@_typing.final
+class VoidBlankNumberResponse(_message.Message):
+    """The number voided."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOID_STATEMENT_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Whether an earlier call with this request id voided it."""
+    @_builtins.property
+    def void_statement(self) -> _invoice_pb2.VoidStatement:
+        """The signed statement; without signature with `validate_only`."""
+
+    def __init__(
+        self,
+        *,
+        void_statement: _invoice_pb2.VoidStatement | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["void_statement", b"void_statement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "void_statement", b"void_statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoidBlankNumberResponse: _TypeAlias = VoidBlankNumberResponse  # noqa: Y015

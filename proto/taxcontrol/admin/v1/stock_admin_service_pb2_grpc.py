@@ -45,6 +45,21 @@ class StockAdminServiceStub(object):
                 request_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.AssignStockRequest.SerializeToString,
                 response_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.AssignStockResponse.FromString,
                 _registered_method=True)
+        self.RecallStock = channel.unary_unary(
+                '/taxcontrol.admin.v1.StockAdminService/RecallStock',
+                request_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.RecallStockRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.RecallStockResponse.FromString,
+                _registered_method=True)
+        self.ReturnStock = channel.unary_unary(
+                '/taxcontrol.admin.v1.StockAdminService/ReturnStock',
+                request_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ReturnStockRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ReturnStockResponse.FromString,
+                _registered_method=True)
+        self.VoidBlankNumber = channel.unary_unary(
+                '/taxcontrol.admin.v1.StockAdminService/VoidBlankNumber',
+                request_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.VoidBlankNumberRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.VoidBlankNumberResponse.FromString,
+                _registered_method=True)
         self.ListSegments = channel.unary_unary(
                 '/taxcontrol.admin.v1.StockAdminService/ListSegments',
                 request_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListSegmentsRequest.SerializeToString,
@@ -82,6 +97,50 @@ class StockAdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecallStock(self, request, context):
+        """Moves numbers that were not taken from a point back to the pool (收回), the highest ones first.
+        This operation is atomic and idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+        `STOCK_EXHAUSTED` (the point has fewer; nothing is moved), `REQUEST_ID_REUSED`. Effect
+        unknown: `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnStock(self, request, context):
+        """Returns the highest numbers of a segment to the authority (退回).
+
+        From the moment the request is stored none of them can be issued. The authority is asked
+        until it answers; then they are returned for good, or available again. Idempotent by
+        `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `SEGMENT_NOT_FOUND`,
+        `STOCK_EXHAUSTED` (the segment has fewer), `REQUEST_ID_REUSED`, `AUTHORITY_REFUSED` (the
+        numbers are available again). Effect unknown: `AUTHORITY_UNAVAILABLE` (the return goes on by
+        itself), `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidBlankNumber(self, request, context):
+        """Voids a number that is no invoice (空白作废): the point's next one, or one that has waited for
+        its signature for 60 s. The void is a signed statement that is uploaded in its turn.
+
+        Idempotent by `request_id`. The id of an invoice request whose number is voided so answers
+        `NUMBER_BLANK_VOIDED` for ever.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+        `NUMBER_NOT_BLANK`, `REQUEST_ID_REUSED`, `DEVICE_NOT_READY`, `CLOCK_SKEW`, `OVERLOADED`,
+        `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`. Effect unknown, retry with the same id: `IN_PROGRESS`,
+        `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSegments(self, request, context):
         """Lists the segments of a taxpayer by id ascending.
 
@@ -103,6 +162,21 @@ def add_StockAdminServiceServicer_to_server(servicer, server):
                     servicer.AssignStock,
                     request_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.AssignStockRequest.FromString,
                     response_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.AssignStockResponse.SerializeToString,
+            ),
+            'RecallStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecallStock,
+                    request_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.RecallStockRequest.FromString,
+                    response_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.RecallStockResponse.SerializeToString,
+            ),
+            'ReturnStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnStock,
+                    request_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ReturnStockRequest.FromString,
+                    response_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ReturnStockResponse.SerializeToString,
+            ),
+            'VoidBlankNumber': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidBlankNumber,
+                    request_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.VoidBlankNumberRequest.FromString,
+                    response_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.VoidBlankNumberResponse.SerializeToString,
             ),
             'ListSegments': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSegments,
@@ -165,6 +239,87 @@ class StockAdminService(object):
             '/taxcontrol.admin.v1.StockAdminService/AssignStock',
             taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.AssignStockRequest.SerializeToString,
             taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.AssignStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecallStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.admin.v1.StockAdminService/RecallStock',
+            taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.RecallStockRequest.SerializeToString,
+            taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.RecallStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.admin.v1.StockAdminService/ReturnStock',
+            taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ReturnStockRequest.SerializeToString,
+            taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ReturnStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidBlankNumber(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.admin.v1.StockAdminService/VoidBlankNumber',
+            taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.VoidBlankNumberRequest.SerializeToString,
+            taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.VoidBlankNumberResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,38 @@ class StockAdminServiceStub:
     `STOCK_EXHAUSTED` (nothing is moved), `REQUEST_ID_REUSED`. Effect unknown:
     `LEDGER_UNAVAILABLE`.
     """
+    RecallStock: _grpc.UnaryUnaryMultiCallable[_stock_admin_service_pb2.RecallStockRequest, _stock_admin_service_pb2.RecallStockResponse]
+    """Moves numbers that were not taken from a point back to the pool (收回), the highest ones first.
+    This operation is atomic and idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+    `STOCK_EXHAUSTED` (the point has fewer; nothing is moved), `REQUEST_ID_REUSED`. Effect
+    unknown: `LEDGER_UNAVAILABLE`.
+    """
+    ReturnStock: _grpc.UnaryUnaryMultiCallable[_stock_admin_service_pb2.ReturnStockRequest, _stock_admin_service_pb2.ReturnStockResponse]
+    """Returns the highest numbers of a segment to the authority (退回).
+
+    From the moment the request is stored none of them can be issued. The authority is asked
+    until it answers; then they are returned for good, or available again. Idempotent by
+    `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `SEGMENT_NOT_FOUND`,
+    `STOCK_EXHAUSTED` (the segment has fewer), `REQUEST_ID_REUSED`, `AUTHORITY_REFUSED` (the
+    numbers are available again). Effect unknown: `AUTHORITY_UNAVAILABLE` (the return goes on by
+    itself), `LEDGER_UNAVAILABLE`.
+    """
+    VoidBlankNumber: _grpc.UnaryUnaryMultiCallable[_stock_admin_service_pb2.VoidBlankNumberRequest, _stock_admin_service_pb2.VoidBlankNumberResponse]
+    """Voids a number that is no invoice (空白作废): the point's next one, or one that has waited for
+    its signature for 60 s. The void is a signed statement that is uploaded in its turn.
+
+    Idempotent by `request_id`. The id of an invoice request whose number is voided so answers
+    `NUMBER_BLANK_VOIDED` for ever.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+    `NUMBER_NOT_BLANK`, `REQUEST_ID_REUSED`, `DEVICE_NOT_READY`, `CLOCK_SKEW`, `OVERLOADED`,
+    `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`. Effect unknown, retry with the same id: `IN_PROGRESS`,
+    `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
+    """
     ListSegments: _grpc.UnaryUnaryMultiCallable[_stock_admin_service_pb2.ListSegmentsRequest, _stock_admin_service_pb2.ListSegmentsResponse]
     """Lists the segments of a taxpayer by id ascending.
 
@@ -79,6 +111,38 @@ class StockAdminServiceAsyncStub(StockAdminServiceStub):
     Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
     `STOCK_EXHAUSTED` (nothing is moved), `REQUEST_ID_REUSED`. Effect unknown:
     `LEDGER_UNAVAILABLE`.
+    """
+    RecallStock: _aio.UnaryUnaryMultiCallable[_stock_admin_service_pb2.RecallStockRequest, _stock_admin_service_pb2.RecallStockResponse]  # type: ignore[assignment]
+    """Moves numbers that were not taken from a point back to the pool (收回), the highest ones first.
+    This operation is atomic and idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+    `STOCK_EXHAUSTED` (the point has fewer; nothing is moved), `REQUEST_ID_REUSED`. Effect
+    unknown: `LEDGER_UNAVAILABLE`.
+    """
+    ReturnStock: _aio.UnaryUnaryMultiCallable[_stock_admin_service_pb2.ReturnStockRequest, _stock_admin_service_pb2.ReturnStockResponse]  # type: ignore[assignment]
+    """Returns the highest numbers of a segment to the authority (退回).
+
+    From the moment the request is stored none of them can be issued. The authority is asked
+    until it answers; then they are returned for good, or available again. Idempotent by
+    `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `SEGMENT_NOT_FOUND`,
+    `STOCK_EXHAUSTED` (the segment has fewer), `REQUEST_ID_REUSED`, `AUTHORITY_REFUSED` (the
+    numbers are available again). Effect unknown: `AUTHORITY_UNAVAILABLE` (the return goes on by
+    itself), `LEDGER_UNAVAILABLE`.
+    """
+    VoidBlankNumber: _aio.UnaryUnaryMultiCallable[_stock_admin_service_pb2.VoidBlankNumberRequest, _stock_admin_service_pb2.VoidBlankNumberResponse]  # type: ignore[assignment]
+    """Voids a number that is no invoice (空白作废): the point's next one, or one that has waited for
+    its signature for 60 s. The void is a signed statement that is uploaded in its turn.
+
+    Idempotent by `request_id`. The id of an invoice request whose number is voided so answers
+    `NUMBER_BLANK_VOIDED` for ever.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+    `NUMBER_NOT_BLANK`, `REQUEST_ID_REUSED`, `DEVICE_NOT_READY`, `CLOCK_SKEW`, `OVERLOADED`,
+    `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`. Effect unknown, retry with the same id: `IN_PROGRESS`,
+    `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
     """
     ListSegments: _aio.UnaryUnaryMultiCallable[_stock_admin_service_pb2.ListSegmentsRequest, _stock_admin_service_pb2.ListSegmentsResponse]  # type: ignore[assignment]
     """Lists the segments of a taxpayer by id ascending.
@@ -117,6 +181,56 @@ class StockAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
         `STOCK_EXHAUSTED` (nothing is moved), `REQUEST_ID_REUSED`. Effect unknown:
         `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def RecallStock(
+        self,
+        request: _stock_admin_service_pb2.RecallStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_admin_service_pb2.RecallStockResponse, _abc.Awaitable[_stock_admin_service_pb2.RecallStockResponse]]:
+        """Moves numbers that were not taken from a point back to the pool (收回), the highest ones first.
+        This operation is atomic and idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+        `STOCK_EXHAUSTED` (the point has fewer; nothing is moved), `REQUEST_ID_REUSED`. Effect
+        unknown: `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def ReturnStock(
+        self,
+        request: _stock_admin_service_pb2.ReturnStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_admin_service_pb2.ReturnStockResponse, _abc.Awaitable[_stock_admin_service_pb2.ReturnStockResponse]]:
+        """Returns the highest numbers of a segment to the authority (退回).
+
+        From the moment the request is stored none of them can be issued. The authority is asked
+        until it answers; then they are returned for good, or available again. Idempotent by
+        `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `SEGMENT_NOT_FOUND`,
+        `STOCK_EXHAUSTED` (the segment has fewer), `REQUEST_ID_REUSED`, `AUTHORITY_REFUSED` (the
+        numbers are available again). Effect unknown: `AUTHORITY_UNAVAILABLE` (the return goes on by
+        itself), `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def VoidBlankNumber(
+        self,
+        request: _stock_admin_service_pb2.VoidBlankNumberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_admin_service_pb2.VoidBlankNumberResponse, _abc.Awaitable[_stock_admin_service_pb2.VoidBlankNumberResponse]]:
+        """Voids a number that is no invoice (空白作废): the point's next one, or one that has waited for
+        its signature for 60 s. The void is a signed statement that is uploaded in its turn.
+
+        Idempotent by `request_id`. The id of an invoice request whose number is voided so answers
+        `NUMBER_BLANK_VOIDED` for ever.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+        `NUMBER_NOT_BLANK`, `REQUEST_ID_REUSED`, `DEVICE_NOT_READY`, `CLOCK_SKEW`, `OVERLOADED`,
+        `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`. Effect unknown, retry with the same id: `IN_PROGRESS`,
+        `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
         """
 
     @_abc_1.abstractmethod

@@ -110,12 +110,12 @@ class TypeGrant(_message.Message):
     type: _builtins.str
     """Invoice type, such as `026`."""
     invoice_limit_fen: _builtins.int
-    """Per-invoice limit (单张限额) on |net| in fen, above 0."""
+    """Per-invoice limit (单张限额) on |net| in fen, above 0; D01 has none."""
     holding_count_max: _builtins.int
     """Maximum holding (最高持票量). 0 in a registration asks for the authority's own figure."""
     @_builtins.property
     def rates_ppm(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Rates (税率) in parts per million."""
+        """Rates (税率) in parts per million; of D01 none, or 0."""
 
     def __init__(
         self,

@@ -39,9 +39,12 @@ class TaxpayerServiceStub:
 
     Idempotent by `request_id`; safe to retry after any failure. Takes a second or two.
 
+    Types of the tax authority and of the finance department (D01) are registered under tax
+    numbers of their own: both in one registration are refused at `taxpayer.type_grants`.
+
     Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_EXISTS`, `REQUEST_ID_REUSED`,
-    `AUTHORITY_REFUSED`. Effect unknown: `AUTHORITY_UNAVAILABLE`, `HSM_UNAVAILABLE`,
-    `LEDGER_UNAVAILABLE`.
+    `AUTHORITY_REFUSED`, `NOT_SERVED` (no finance department is configured). Effect unknown:
+    `AUTHORITY_UNAVAILABLE`, `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
 
     `AUTHORITY_REFUSED` may come after the authority registered the taxpayer and a device, when
     it refuses the certificate. Nothing is stored here then, and the authority answers the same
@@ -69,9 +72,12 @@ class TaxpayerServiceAsyncStub(TaxpayerServiceStub):
 
     Idempotent by `request_id`; safe to retry after any failure. Takes a second or two.
 
+    Types of the tax authority and of the finance department (D01) are registered under tax
+    numbers of their own: both in one registration are refused at `taxpayer.type_grants`.
+
     Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_EXISTS`, `REQUEST_ID_REUSED`,
-    `AUTHORITY_REFUSED`. Effect unknown: `AUTHORITY_UNAVAILABLE`, `HSM_UNAVAILABLE`,
-    `LEDGER_UNAVAILABLE`.
+    `AUTHORITY_REFUSED`, `NOT_SERVED` (no finance department is configured). Effect unknown:
+    `AUTHORITY_UNAVAILABLE`, `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
 
     `AUTHORITY_REFUSED` may come after the authority registered the taxpayer and a device, when
     it refuses the certificate. Nothing is stored here then, and the authority answers the same
@@ -102,9 +108,12 @@ class TaxpayerServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Idempotent by `request_id`; safe to retry after any failure. Takes a second or two.
 
+        Types of the tax authority and of the finance department (D01) are registered under tax
+        numbers of their own: both in one registration are refused at `taxpayer.type_grants`.
+
         Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_EXISTS`, `REQUEST_ID_REUSED`,
-        `AUTHORITY_REFUSED`. Effect unknown: `AUTHORITY_UNAVAILABLE`, `HSM_UNAVAILABLE`,
-        `LEDGER_UNAVAILABLE`.
+        `AUTHORITY_REFUSED`, `NOT_SERVED` (no finance department is configured). Effect unknown:
+        `AUTHORITY_UNAVAILABLE`, `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
 
         `AUTHORITY_REFUSED` may come after the authority registered the taxpayer and a device, when
         it refuses the certificate. Nothing is stored here then, and the authority answers the same

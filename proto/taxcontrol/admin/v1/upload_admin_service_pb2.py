@@ -22,10 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from taxcontrol.admin.v1 import taxpayer_pb2 as taxcontrol_dot_admin_dot_v1_dot_taxpayer__pb2
 from taxcontrol.admin.v1 import upload_pb2 as taxcontrol_dot_admin_dot_v1_dot_upload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.taxcontrol/admin/v1/upload_admin_service.proto\x12\x13taxcontrol.admin.v1\x1a taxcontrol/admin/v1/upload.proto\"(\n\x16GetUploadStatusRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"L\n\x17GetUploadStatusResponse\x12\x31\n\x06status\x18\x01 \x01(\x0b\x32!.taxcontrol.admin.v1.UploadStatus\"N\n\x15ListUnuploadedRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x16ListUnuploadedResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32$.taxcontrol.admin.v1.UnuploadedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xf7\x01\n\x12UploadAdminService\x12q\n\x0fGetUploadStatus\x12+.taxcontrol.admin.v1.GetUploadStatusRequest\x1a,.taxcontrol.admin.v1.GetUploadStatusResponse\"\x03\x90\x02\x01\x12n\n\x0eListUnuploaded\x12*.taxcontrol.admin.v1.ListUnuploadedRequest\x1a+.taxcontrol.admin.v1.ListUnuploadedResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.taxcontrol/admin/v1/upload_admin_service.proto\x12\x13taxcontrol.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"taxcontrol/admin/v1/taxpayer.proto\x1a taxcontrol/admin/v1/upload.proto\"(\n\x16GetUploadStatusRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"L\n\x17GetUploadStatusResponse\x12\x31\n\x06status\x18\x01 \x01(\x0b\x32!.taxcontrol.admin.v1.UploadStatus\"N\n\x15ListUnuploadedRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x16ListUnuploadedResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32$.taxcontrol.admin.v1.UnuploadedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"r\n\x13RetryUploadsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x10\n\x08invoices\x18\x03 \x03(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"?\n\x14RetryUploadsResponse\x12\x15\n\rretried_count\x18\x01 \x01(\x03\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x91\x01\n\x13PauseUploadsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12/\n\x0bpause_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"(\n\x14PauseUploadsResponse\x12\x10\n\x08replayed\x18\x01 \x01(\x08\"a\n\x14ResumeUploadsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\")\n\x15ResumeUploadsResponse\x12\x10\n\x08replayed\x18\x01 \x01(\x08\"\x93\x01\n\x14SetUploadRateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x30\n\x07windows\x18\x03 \x03(\x0b\x32\x1f.taxcontrol.admin.v1.RateWindow\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"[\n\x15SetUploadRateResponse\x12\x30\n\x07windows\x18\x01 \x03(\x0b\x32\x1f.taxcontrol.admin.v1.RateWindow\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x32\xa5\x05\n\x12UploadAdminService\x12q\n\x0fGetUploadStatus\x12+.taxcontrol.admin.v1.GetUploadStatusRequest\x1a,.taxcontrol.admin.v1.GetUploadStatusResponse\"\x03\x90\x02\x01\x12n\n\x0eListUnuploaded\x12*.taxcontrol.admin.v1.ListUnuploadedRequest\x1a+.taxcontrol.admin.v1.ListUnuploadedResponse\"\x03\x90\x02\x01\x12h\n\x0cRetryUploads\x12(.taxcontrol.admin.v1.RetryUploadsRequest\x1a).taxcontrol.admin.v1.RetryUploadsResponse\"\x03\x90\x02\x02\x12h\n\x0cPauseUploads\x12(.taxcontrol.admin.v1.PauseUploadsRequest\x1a).taxcontrol.admin.v1.PauseUploadsResponse\"\x03\x90\x02\x02\x12k\n\rResumeUploads\x12).taxcontrol.admin.v1.ResumeUploadsRequest\x1a*.taxcontrol.admin.v1.ResumeUploadsResponse\"\x03\x90\x02\x02\x12k\n\rSetUploadRate\x12).taxcontrol.admin.v1.SetUploadRateRequest\x1a*.taxcontrol.admin.v1.SetUploadRateResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,14 +38,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADADMINSERVICE'].methods_by_name['GetUploadStatus']._serialized_options = b'\220\002\001'
   _globals['_UPLOADADMINSERVICE'].methods_by_name['ListUnuploaded']._loaded_options = None
   _globals['_UPLOADADMINSERVICE'].methods_by_name['ListUnuploaded']._serialized_options = b'\220\002\001'
-  _globals['_GETUPLOADSTATUSREQUEST']._serialized_start=105
-  _globals['_GETUPLOADSTATUSREQUEST']._serialized_end=145
-  _globals['_GETUPLOADSTATUSRESPONSE']._serialized_start=147
-  _globals['_GETUPLOADSTATUSRESPONSE']._serialized_end=223
-  _globals['_LISTUNUPLOADEDREQUEST']._serialized_start=225
-  _globals['_LISTUNUPLOADEDREQUEST']._serialized_end=303
-  _globals['_LISTUNUPLOADEDRESPONSE']._serialized_start=305
-  _globals['_LISTUNUPLOADEDRESPONSE']._serialized_end=408
-  _globals['_UPLOADADMINSERVICE']._serialized_start=411
-  _globals['_UPLOADADMINSERVICE']._serialized_end=658
+  _globals['_UPLOADADMINSERVICE'].methods_by_name['RetryUploads']._loaded_options = None
+  _globals['_UPLOADADMINSERVICE'].methods_by_name['RetryUploads']._serialized_options = b'\220\002\002'
+  _globals['_UPLOADADMINSERVICE'].methods_by_name['PauseUploads']._loaded_options = None
+  _globals['_UPLOADADMINSERVICE'].methods_by_name['PauseUploads']._serialized_options = b'\220\002\002'
+  _globals['_UPLOADADMINSERVICE'].methods_by_name['ResumeUploads']._loaded_options = None
+  _globals['_UPLOADADMINSERVICE'].methods_by_name['ResumeUploads']._serialized_options = b'\220\002\002'
+  _globals['_UPLOADADMINSERVICE'].methods_by_name['SetUploadRate']._loaded_options = None
+  _globals['_UPLOADADMINSERVICE'].methods_by_name['SetUploadRate']._serialized_options = b'\220\002\002'
+  _globals['_GETUPLOADSTATUSREQUEST']._serialized_start=174
+  _globals['_GETUPLOADSTATUSREQUEST']._serialized_end=214
+  _globals['_GETUPLOADSTATUSRESPONSE']._serialized_start=216
+  _globals['_GETUPLOADSTATUSRESPONSE']._serialized_end=292
+  _globals['_LISTUNUPLOADEDREQUEST']._serialized_start=294
+  _globals['_LISTUNUPLOADEDREQUEST']._serialized_end=372
+  _globals['_LISTUNUPLOADEDRESPONSE']._serialized_start=374
+  _globals['_LISTUNUPLOADEDRESPONSE']._serialized_end=477
+  _globals['_RETRYUPLOADSREQUEST']._serialized_start=479
+  _globals['_RETRYUPLOADSREQUEST']._serialized_end=593
+  _globals['_RETRYUPLOADSRESPONSE']._serialized_start=595
+  _globals['_RETRYUPLOADSRESPONSE']._serialized_end=658
+  _globals['_PAUSEUPLOADSREQUEST']._serialized_start=661
+  _globals['_PAUSEUPLOADSREQUEST']._serialized_end=806
+  _globals['_PAUSEUPLOADSRESPONSE']._serialized_start=808
+  _globals['_PAUSEUPLOADSRESPONSE']._serialized_end=848
+  _globals['_RESUMEUPLOADSREQUEST']._serialized_start=850
+  _globals['_RESUMEUPLOADSREQUEST']._serialized_end=947
+  _globals['_RESUMEUPLOADSRESPONSE']._serialized_start=949
+  _globals['_RESUMEUPLOADSRESPONSE']._serialized_end=990
+  _globals['_SETUPLOADRATEREQUEST']._serialized_start=993
+  _globals['_SETUPLOADRATEREQUEST']._serialized_end=1140
+  _globals['_SETUPLOADRATERESPONSE']._serialized_start=1142
+  _globals['_SETUPLOADRATERESPONSE']._serialized_end=1233
+  _globals['_UPLOADADMINSERVICE']._serialized_start=1236
+  _globals['_UPLOADADMINSERVICE']._serialized_end=1913
 # @@protoc_insertion_point(module_scope)

@@ -6,7 +6,9 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from taxcontrol.admin.v1 import taxpayer_pb2 as _taxpayer_pb2
 from taxcontrol.admin.v1 import upload_pb2 as _upload_pb2
 import builtins as _builtins
 import sys
@@ -122,3 +124,257 @@ class ListUnuploadedResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListUnuploadedResponse: _TypeAlias = ListUnuploadedResponse  # noqa: Y015
+
+@_typing.final
+class RetryUploadsRequest(_message.Message):
+    """Which refused events to send again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    INVOICES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id of this request: 1–120 of `[0-9A-Za-z._:-]`, required, unique for ever."""
+    parent: _builtins.str
+    """`taxpayers/{tax_number}`, required."""
+    reason: _builtins.str
+    """Why, required; goes on the audit record. At most 500 characters."""
+    validate_only: _builtins.bool
+    """Says what would happen and changes nothing."""
+    @_builtins.property
+    def invoices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those of these invoices, at most 500; empty for the oldest 10,000 of all refused ones."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        parent: _builtins.str = ...,
+        invoices: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invoices", b"invoices", "parent", b"parent", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryUploadsRequest: _TypeAlias = RetryUploadsRequest  # noqa: Y015
+
+@_typing.final
+class RetryUploadsResponse(_message.Message):
+    """The events that are sent again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETRIED_COUNT_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    retried_count: _builtins.int
+    """How many."""
+    replayed: _builtins.bool
+    """Whether an earlier call with this request id did it."""
+    def __init__(
+        self,
+        *,
+        retried_count: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "retried_count", b"retried_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryUploadsResponse: _TypeAlias = RetryUploadsResponse  # noqa: Y015
+
+@_typing.final
+class PauseUploadsRequest(_message.Message):
+    """Whose uploads to pause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAUSE_UNTIL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id of this request: 1–120 of `[0-9A-Za-z._:-]`, required, unique for ever."""
+    parent: _builtins.str
+    """`taxpayers/{tax_number}`, required."""
+    reason: _builtins.str
+    """Why, required; goes on the audit record. At most 500 characters."""
+    validate_only: _builtins.bool
+    """Says what would happen and changes nothing."""
+    @_builtins.property
+    def pause_until(self) -> _timestamp_pb2.Timestamp:
+        """When they go on by themselves, in the future; absent for not before they are resumed."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        parent: _builtins.str = ...,
+        pause_until: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pause_until", b"pause_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "pause_until", b"pause_until", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseUploadsRequest: _TypeAlias = PauseUploadsRequest  # noqa: Y015
+
+@_typing.final
+class PauseUploadsResponse(_message.Message):
+    """Paused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Whether an earlier call with this request id paused them."""
+    def __init__(
+        self,
+        *,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseUploadsResponse: _TypeAlias = PauseUploadsResponse  # noqa: Y015
+
+@_typing.final
+class ResumeUploadsRequest(_message.Message):
+    """Whose uploads to resume."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id of this request: 1–120 of `[0-9A-Za-z._:-]`, required, unique for ever."""
+    parent: _builtins.str
+    """`taxpayers/{tax_number}`, required."""
+    reason: _builtins.str
+    """Why; goes on the audit record. At most 500 characters."""
+    validate_only: _builtins.bool
+    """Says what would happen and changes nothing."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        parent: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeUploadsRequest: _TypeAlias = ResumeUploadsRequest  # noqa: Y015
+
+@_typing.final
+class ResumeUploadsResponse(_message.Message):
+    """Resumed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Whether an earlier call with this request id resumed them."""
+    def __init__(
+        self,
+        *,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeUploadsResponse: _TypeAlias = ResumeUploadsResponse  # noqa: Y015
+
+@_typing.final
+class SetUploadRateRequest(_message.Message):
+    """The rate to keep to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    WINDOWS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id of this request: 1–120 of `[0-9A-Za-z._:-]`, required, unique for ever."""
+    parent: _builtins.str
+    """`taxpayers/{tax_number}`, required."""
+    reason: _builtins.str
+    """Why, required; goes on the audit record. At most 500 characters."""
+    validate_only: _builtins.bool
+    """Says what would happen and changes nothing."""
+    @_builtins.property
+    def windows(self) -> _containers.RepeatedCompositeFieldContainer[_taxpayer_pb2.RateWindow]:
+        """Windows, each at least one call and, where the authority has a window of that length, at most
+        its calls. At most 8, of 1 ms to 31 days, no length twice. Empty for the authority's own.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        parent: _builtins.str = ...,
+        windows: _abc.Iterable[_taxpayer_pb2.RateWindow] | None = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "windows", b"windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetUploadRateRequest: _TypeAlias = SetUploadRateRequest  # noqa: Y015
+
+@_typing.final
+class SetUploadRateResponse(_message.Message):
+    """Set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOWS_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Whether an earlier call with this request id set them."""
+    @_builtins.property
+    def windows(self) -> _containers.RepeatedCompositeFieldContainer[_taxpayer_pb2.RateWindow]:
+        """The windows in force now: the authority's and those that were set."""
+
+    def __init__(
+        self,
+        *,
+        windows: _abc.Iterable[_taxpayer_pb2.RateWindow] | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "windows", b"windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetUploadRateResponse: _TypeAlias = SetUploadRateResponse  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class UploadAdminServiceStub(object):
-    """Shows what has not reached the authority.
+    """Shows what has not reached the authority, and steers the uploads.
     """
 
     def __init__(self, channel):
@@ -45,10 +45,30 @@ class UploadAdminServiceStub(object):
                 request_serializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ListUnuploadedRequest.SerializeToString,
                 response_deserializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ListUnuploadedResponse.FromString,
                 _registered_method=True)
+        self.RetryUploads = channel.unary_unary(
+                '/taxcontrol.admin.v1.UploadAdminService/RetryUploads',
+                request_serializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.RetryUploadsRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.RetryUploadsResponse.FromString,
+                _registered_method=True)
+        self.PauseUploads = channel.unary_unary(
+                '/taxcontrol.admin.v1.UploadAdminService/PauseUploads',
+                request_serializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.PauseUploadsRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.PauseUploadsResponse.FromString,
+                _registered_method=True)
+        self.ResumeUploads = channel.unary_unary(
+                '/taxcontrol.admin.v1.UploadAdminService/ResumeUploads',
+                request_serializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ResumeUploadsRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ResumeUploadsResponse.FromString,
+                _registered_method=True)
+        self.SetUploadRate = channel.unary_unary(
+                '/taxcontrol.admin.v1.UploadAdminService/SetUploadRate',
+                request_serializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.SetUploadRateRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.SetUploadRateResponse.FromString,
+                _registered_method=True)
 
 
 class UploadAdminServiceServicer(object):
-    """Shows what has not reached the authority.
+    """Shows what has not reached the authority, and steers the uploads.
     """
 
     def GetUploadStatus(self, request, context):
@@ -69,6 +89,52 @@ class UploadAdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryUploads(self, request, context):
+        """Sends events that the authority refused once more, oldest first. Idempotent by `request_id`.
+
+        They count against the offline limits again until they have their answer. The issue of an
+        invoice whose void is on its way is left out: it would arrive behind its void.
+
+        Errors, effect none: `INVALID_REQUEST` (rule NOT_REJECTED when an invoice that is named has
+        no refused event), `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown:
+        `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseUploads(self, request, context):
+        """Pauses the uploads of a taxpayer until a time, or until they are resumed; again moves the time.
+        Issuing goes on within the offline limits. Idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+        unknown: `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeUploads(self, request, context):
+        """Ends a pause. Idempotent by `request_id`; not paused is no error.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+        unknown: `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetUploadRate(self, request, context):
+        """Lowers the rate of a taxpayer's upload calls below what the authority allows; without windows
+        the authority's own hold again. Idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST` (also for a rate above the authority's),
+        `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UploadAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +148,26 @@ def add_UploadAdminServiceServicer_to_server(servicer, server):
                     request_deserializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ListUnuploadedRequest.FromString,
                     response_serializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ListUnuploadedResponse.SerializeToString,
             ),
+            'RetryUploads': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryUploads,
+                    request_deserializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.RetryUploadsRequest.FromString,
+                    response_serializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.RetryUploadsResponse.SerializeToString,
+            ),
+            'PauseUploads': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseUploads,
+                    request_deserializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.PauseUploadsRequest.FromString,
+                    response_serializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.PauseUploadsResponse.SerializeToString,
+            ),
+            'ResumeUploads': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeUploads,
+                    request_deserializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ResumeUploadsRequest.FromString,
+                    response_serializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ResumeUploadsResponse.SerializeToString,
+            ),
+            'SetUploadRate': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetUploadRate,
+                    request_deserializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.SetUploadRateRequest.FromString,
+                    response_serializer=taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.SetUploadRateResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'taxcontrol.admin.v1.UploadAdminService', rpc_method_handlers)
@@ -91,7 +177,7 @@ def add_UploadAdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UploadAdminService(object):
-    """Shows what has not reached the authority.
+    """Shows what has not reached the authority, and steers the uploads.
     """
 
     @staticmethod
@@ -138,6 +224,114 @@ class UploadAdminService(object):
             '/taxcontrol.admin.v1.UploadAdminService/ListUnuploaded',
             taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ListUnuploadedRequest.SerializeToString,
             taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ListUnuploadedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryUploads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.admin.v1.UploadAdminService/RetryUploads',
+            taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.RetryUploadsRequest.SerializeToString,
+            taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.RetryUploadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseUploads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.admin.v1.UploadAdminService/PauseUploads',
+            taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.PauseUploadsRequest.SerializeToString,
+            taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.PauseUploadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeUploads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.admin.v1.UploadAdminService/ResumeUploads',
+            taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ResumeUploadsRequest.SerializeToString,
+            taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.ResumeUploadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetUploadRate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.admin.v1.UploadAdminService/SetUploadRate',
+            taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.SetUploadRateRequest.SerializeToString,
+            taxcontrol_dot_admin_dot_v1_dot_upload__admin__service__pb2.SetUploadRateResponse.FromString,
             options,
             channel_credentials,
             insecure,

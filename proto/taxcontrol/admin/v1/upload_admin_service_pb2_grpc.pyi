@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class UploadAdminServiceStub:
-    """Shows what has not reached the authority."""
+    """Shows what has not reached the authority, and steers the uploads."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -43,10 +43,40 @@ class UploadAdminServiceStub:
 
     Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
     """
+    RetryUploads: _grpc.UnaryUnaryMultiCallable[_upload_admin_service_pb2.RetryUploadsRequest, _upload_admin_service_pb2.RetryUploadsResponse]
+    """Sends events that the authority refused once more, oldest first. Idempotent by `request_id`.
+
+    They count against the offline limits again until they have their answer. The issue of an
+    invoice whose void is on its way is left out: it would arrive behind its void.
+
+    Errors, effect none: `INVALID_REQUEST` (rule NOT_REJECTED when an invoice that is named has
+    no refused event), `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown:
+    `LEDGER_UNAVAILABLE`.
+    """
+    PauseUploads: _grpc.UnaryUnaryMultiCallable[_upload_admin_service_pb2.PauseUploadsRequest, _upload_admin_service_pb2.PauseUploadsResponse]
+    """Pauses the uploads of a taxpayer until a time, or until they are resumed; again moves the time.
+    Issuing goes on within the offline limits. Idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+    unknown: `LEDGER_UNAVAILABLE`.
+    """
+    ResumeUploads: _grpc.UnaryUnaryMultiCallable[_upload_admin_service_pb2.ResumeUploadsRequest, _upload_admin_service_pb2.ResumeUploadsResponse]
+    """Ends a pause. Idempotent by `request_id`; not paused is no error.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+    unknown: `LEDGER_UNAVAILABLE`.
+    """
+    SetUploadRate: _grpc.UnaryUnaryMultiCallable[_upload_admin_service_pb2.SetUploadRateRequest, _upload_admin_service_pb2.SetUploadRateResponse]
+    """Lowers the rate of a taxpayer's upload calls below what the authority allows; without windows
+    the authority's own hold again. Idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST` (also for a rate above the authority's),
+    `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
+    """
 
 @_typing.type_check_only
 class UploadAdminServiceAsyncStub(UploadAdminServiceStub):
-    """Shows what has not reached the authority."""
+    """Shows what has not reached the authority, and steers the uploads."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetUploadStatus: _aio.UnaryUnaryMultiCallable[_upload_admin_service_pb2.GetUploadStatusRequest, _upload_admin_service_pb2.GetUploadStatusResponse]  # type: ignore[assignment]
@@ -59,9 +89,39 @@ class UploadAdminServiceAsyncStub(UploadAdminServiceStub):
 
     Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
     """
+    RetryUploads: _aio.UnaryUnaryMultiCallable[_upload_admin_service_pb2.RetryUploadsRequest, _upload_admin_service_pb2.RetryUploadsResponse]  # type: ignore[assignment]
+    """Sends events that the authority refused once more, oldest first. Idempotent by `request_id`.
+
+    They count against the offline limits again until they have their answer. The issue of an
+    invoice whose void is on its way is left out: it would arrive behind its void.
+
+    Errors, effect none: `INVALID_REQUEST` (rule NOT_REJECTED when an invoice that is named has
+    no refused event), `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown:
+    `LEDGER_UNAVAILABLE`.
+    """
+    PauseUploads: _aio.UnaryUnaryMultiCallable[_upload_admin_service_pb2.PauseUploadsRequest, _upload_admin_service_pb2.PauseUploadsResponse]  # type: ignore[assignment]
+    """Pauses the uploads of a taxpayer until a time, or until they are resumed; again moves the time.
+    Issuing goes on within the offline limits. Idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+    unknown: `LEDGER_UNAVAILABLE`.
+    """
+    ResumeUploads: _aio.UnaryUnaryMultiCallable[_upload_admin_service_pb2.ResumeUploadsRequest, _upload_admin_service_pb2.ResumeUploadsResponse]  # type: ignore[assignment]
+    """Ends a pause. Idempotent by `request_id`; not paused is no error.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+    unknown: `LEDGER_UNAVAILABLE`.
+    """
+    SetUploadRate: _aio.UnaryUnaryMultiCallable[_upload_admin_service_pb2.SetUploadRateRequest, _upload_admin_service_pb2.SetUploadRateResponse]  # type: ignore[assignment]
+    """Lowers the rate of a taxpayer's upload calls below what the authority allows; without windows
+    the authority's own hold again. Idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST` (also for a rate above the authority's),
+    `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
+    """
 
 class UploadAdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows what has not reached the authority."""
+    """Shows what has not reached the authority, and steers the uploads."""
 
     @_abc_1.abstractmethod
     def GetUploadStatus(
@@ -83,6 +143,60 @@ class UploadAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the events of a taxpayer without the authority's acceptance, oldest first.
 
         Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryUploads(
+        self,
+        request: _upload_admin_service_pb2.RetryUploadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_admin_service_pb2.RetryUploadsResponse, _abc.Awaitable[_upload_admin_service_pb2.RetryUploadsResponse]]:
+        """Sends events that the authority refused once more, oldest first. Idempotent by `request_id`.
+
+        They count against the offline limits again until they have their answer. The issue of an
+        invoice whose void is on its way is left out: it would arrive behind its void.
+
+        Errors, effect none: `INVALID_REQUEST` (rule NOT_REJECTED when an invoice that is named has
+        no refused event), `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown:
+        `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseUploads(
+        self,
+        request: _upload_admin_service_pb2.PauseUploadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_admin_service_pb2.PauseUploadsResponse, _abc.Awaitable[_upload_admin_service_pb2.PauseUploadsResponse]]:
+        """Pauses the uploads of a taxpayer until a time, or until they are resumed; again moves the time.
+        Issuing goes on within the offline limits. Idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+        unknown: `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeUploads(
+        self,
+        request: _upload_admin_service_pb2.ResumeUploadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_admin_service_pb2.ResumeUploadsResponse, _abc.Awaitable[_upload_admin_service_pb2.ResumeUploadsResponse]]:
+        """Ends a pause. Idempotent by `request_id`; not paused is no error.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+        unknown: `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def SetUploadRate(
+        self,
+        request: _upload_admin_service_pb2.SetUploadRateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_admin_service_pb2.SetUploadRateResponse, _abc.Awaitable[_upload_admin_service_pb2.SetUploadRateResponse]]:
+        """Lowers the rate of a taxpayer's upload calls below what the authority allows; without windows
+        the authority's own hold again. Idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST` (also for a rate above the authority's),
+        `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
         """
 
 def add_UploadAdminServiceServicer_to_server(servicer: UploadAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from taxcontrol.admin.v1 import taxpayer_pb2 as _taxpayer_pb2
 from taxcontrol.v1 import invoice_pb2 as _invoice_pb2
 import builtins as _builtins
 import sys
@@ -202,6 +203,10 @@ class UploadStatus(_message.Message):
     WINDOWS_FIELD_NUMBER: _builtins.int
     RATE_SHARE_PPM_FIELD_NUMBER: _builtins.int
     LAST_ERROR_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    PAUSED_UNTIL_FIELD_NUMBER: _builtins.int
+    PAUSE_REASON_FIELD_NUMBER: _builtins.int
+    SET_WINDOWS_FIELD_NUMBER: _builtins.int
     taxpayer: _builtins.str
     """`taxpayers/{tax_number}`."""
     pending_count: _builtins.int
@@ -218,6 +223,10 @@ class UploadStatus(_message.Message):
     """
     last_error: _builtins.str
     """What the last call ran into; empty when it went well."""
+    paused: _builtins.bool
+    """Whether an operator has paused the uploads."""
+    pause_reason: _builtins.str
+    """Why they are paused."""
     @_builtins.property
     def oldest_issue_time(self) -> _timestamp_pb2.Timestamp:
         """Issue time of the oldest event without a final answer; absent without a backlog."""
@@ -232,7 +241,15 @@ class UploadStatus(_message.Message):
 
     @_builtins.property
     def windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___WindowUse]:
-        """The authority's windows."""
+        """The windows in force."""
+
+    @_builtins.property
+    def paused_until(self) -> _timestamp_pb2.Timestamp:
+        """When a pause ends by itself; absent when it does not."""
+
+    @_builtins.property
+    def set_windows(self) -> _containers.RepeatedCompositeFieldContainer[_taxpayer_pb2.RateWindow]:
+        """The windows an operator has set, where they are lower than the authority's; empty otherwise."""
 
     def __init__(
         self,
@@ -248,10 +265,14 @@ class UploadStatus(_message.Message):
         windows: _abc.Iterable[Global___WindowUse] | None = ...,
         rate_share_ppm: _builtins.int = ...,
         last_error: _builtins.str = ...,
+        paused: _builtins.bool = ...,
+        paused_until: _timestamp_pb2.Timestamp | None = ...,
+        pause_reason: _builtins.str = ...,
+        set_windows: _abc.Iterable[_taxpayer_pb2.RateWindow] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["age_limit_time", b"age_limit_time", "oldest_issue_time", b"oldest_issue_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["age_limit_time", b"age_limit_time", "oldest_issue_time", b"oldest_issue_time", "paused_until", b"paused_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_limit_time", b"age_limit_time", "in_doubt_count", b"in_doubt_count", "last_error", b"last_error", "meters", b"meters", "oldest_issue_time", b"oldest_issue_time", "pending_count", b"pending_count", "rate_share_ppm", b"rate_share_ppm", "rejected_count", b"rejected_count", "submitted_count", b"submitted_count", "taxpayer", b"taxpayer", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_limit_time", b"age_limit_time", "in_doubt_count", b"in_doubt_count", "last_error", b"last_error", "meters", b"meters", "oldest_issue_time", b"oldest_issue_time", "pause_reason", b"pause_reason", "paused", b"paused", "paused_until", b"paused_until", "pending_count", b"pending_count", "rate_share_ppm", b"rate_share_ppm", "rejected_count", b"rejected_count", "set_windows", b"set_windows", "submitted_count", b"submitted_count", "taxpayer", b"taxpayer", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'taxcontrol/authority/v1/authority.proto\x12\x17taxcontrol.authority.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"W\n\x06Seller\x12\x12\n\ntax_number\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\raddress_phone\x18\x03 \x01(\t\x12\x14\n\x0c\x62\x61nk_account\x18\x04 \x01(\t\"b\n\tTypeGrant\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x11\n\trates_ppm\x18\x02 \x03(\x05\x12\x19\n\x11invoice_limit_fen\x18\x03 \x01(\x03\x12\x19\n\x11holding_count_max\x18\x04 \x01(\x03\"\xb7\x01\n\rOfflineLimits\x12\x1a\n\rage_hours_max\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0e\x61mount_fen_max\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tcount_max\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x15\n\x08lock_day\x18\x04 \x01(\x05H\x03\x88\x01\x01\x42\x10\n\x0e_age_hours_maxB\x11\n\x0f_amount_fen_maxB\x0c\n\n_count_maxB\x0b\n\t_lock_day\"7\n\nRateWindow\x12\x11\n\tperiod_ms\x18\x01 \x01(\x03\x12\x16\n\x0e\x63\x61ll_count_max\x18\x02 \x01(\x05\"\x97\x02\n\x05Grant\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\ntax_number\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x0e\n\x06prefix\x18\x06 \x01(\t\x12\r\n\x05width\x18\x07 \x01(\x05\x12\r\n\x05\x66irst\x18\x08 \x01(\x03\x12\r\n\x05\x63ount\x18\t \x01(\x05\x12\x33\n\x05state\x18\n \x01(\x0e\x32$.taxcontrol.authority.v1.Grant.State\"F\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_GRANTED\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\"\xef\x01\n\nUploadItem\x12\x38\n\x05\x65vent\x18\x01 \x01(\x0e\x32).taxcontrol.authority.v1.UploadItem.Event\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\x12\x0e\n\x06key_id\x18\x06 \x01(\t\"U\n\x05\x45vent\x12\x15\n\x11\x45VENT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45VENT_ISSUE\x10\x01\x12\x0e\n\nEVENT_VOID\x10\x02\x12\x14\n\x10\x45VENT_BLANK_VOID\x10\x03\"5\n\x0eKeyCertificate\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\"\xa2\x02\n\nItemResult\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\t\x12\x38\n\x05\x65vent\x18\x03 \x01(\x0e\x32).taxcontrol.authority.v1.UploadItem.Event\x12<\n\x07verdict\x18\x04 \x01(\x0e\x32+.taxcontrol.authority.v1.ItemResult.Verdict\x12\x0e\n\x06reason\x18\x05 \x01(\t\"n\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_ACCEPTED\x10\x01\x12\x14\n\x10VERDICT_REJECTED\x10\x02\x12\x1e\n\x1aVERDICT_SIGNATURE_REJECTED\x10\x03\"q\n\x10SubmissionResult\x12\x19\n\x11\x61\x63\x63\x65ptance_serial\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x12\x34\n\x07results\x18\x03 \x03(\x0b\x32#.taxcontrol.authority.v1.ItemResult\"v\n\x0b\x43ountedCall\x12\x12\n\ntax_number\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x30\n\x0c\x61rrival_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tthrottled\x18\x04 \x01(\x08\"\xa1\x01\n\rRecordedEvent\x12\x12\n\ntax_number\x18\x01 \x01(\t\x12\x33\n\x06result\x18\x02 \x01(\x0b\x32#.taxcontrol.authority.v1.ItemResult\x12\x16\n\x0e\x63ontent_digest\x18\x03 \x01(\x0c\x12\x18\n\x10signature_digest\x18\x04 \x01(\x0c\x12\x15\n\rsubmission_id\x18\x05 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'taxcontrol/authority/v1/authority.proto\x12\x17taxcontrol.authority.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"W\n\x06Seller\x12\x12\n\ntax_number\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\raddress_phone\x18\x03 \x01(\t\x12\x14\n\x0c\x62\x61nk_account\x18\x04 \x01(\t\"b\n\tTypeGrant\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x11\n\trates_ppm\x18\x02 \x03(\x05\x12\x19\n\x11invoice_limit_fen\x18\x03 \x01(\x03\x12\x19\n\x11holding_count_max\x18\x04 \x01(\x03\"\xb7\x01\n\rOfflineLimits\x12\x1a\n\rage_hours_max\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0e\x61mount_fen_max\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tcount_max\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x15\n\x08lock_day\x18\x04 \x01(\x05H\x03\x88\x01\x01\x42\x10\n\x0e_age_hours_maxB\x11\n\x0f_amount_fen_maxB\x0c\n\n_count_maxB\x0b\n\t_lock_day\"7\n\nRateWindow\x12\x11\n\tperiod_ms\x18\x01 \x01(\x03\x12\x16\n\x0e\x63\x61ll_count_max\x18\x02 \x01(\x05\"\xaf\x02\n\x05Grant\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\ntax_number\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x0e\n\x06prefix\x18\x06 \x01(\t\x12\r\n\x05width\x18\x07 \x01(\x05\x12\r\n\x05\x66irst\x18\x08 \x01(\x03\x12\r\n\x05\x63ount\x18\t \x01(\x05\x12\x33\n\x05state\x18\n \x01(\x0e\x32$.taxcontrol.authority.v1.Grant.State\x12\x16\n\x0eissue_deadline\x18\x0b \x01(\t\"F\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_GRANTED\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\"\xa5\x01\n\x0bStockReturn\x12\x15\n\rreturn_serial\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\ntax_number\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x0e\n\x06prefix\x18\x06 \x01(\t\x12\r\n\x05width\x18\x07 \x01(\x05\x12\r\n\x05\x66irst\x18\x08 \x01(\x03\x12\r\n\x05\x63ount\x18\t \x01(\x05\"\xbe\x02\n\nUploadItem\x12\x38\n\x05\x65vent\x18\x01 \x01(\x0e\x32).taxcontrol.authority.v1.UploadItem.Event\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\x12\x0e\n\x06key_id\x18\x06 \x01(\t\x12\x18\n\x10original_content\x18\x07 \x01(\x0c\x12\x1a\n\x12original_signature\x18\x08 \x01(\x0c\x12\x17\n\x0foriginal_key_id\x18\t \x01(\t\"U\n\x05\x45vent\x12\x15\n\x11\x45VENT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45VENT_ISSUE\x10\x01\x12\x0e\n\nEVENT_VOID\x10\x02\x12\x14\n\x10\x45VENT_BLANK_VOID\x10\x03\"5\n\x0eKeyCertificate\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\"\xa2\x02\n\nItemResult\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\t\x12\x38\n\x05\x65vent\x18\x03 \x01(\x0e\x32).taxcontrol.authority.v1.UploadItem.Event\x12<\n\x07verdict\x18\x04 \x01(\x0e\x32+.taxcontrol.authority.v1.ItemResult.Verdict\x12\x0e\n\x06reason\x18\x05 \x01(\t\"n\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_ACCEPTED\x10\x01\x12\x14\n\x10VERDICT_REJECTED\x10\x02\x12\x1e\n\x1aVERDICT_SIGNATURE_REJECTED\x10\x03\"q\n\x10SubmissionResult\x12\x19\n\x11\x61\x63\x63\x65ptance_serial\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x12\x34\n\x07results\x18\x03 \x03(\x0b\x32#.taxcontrol.authority.v1.ItemResult\"v\n\x0b\x43ountedCall\x12\x12\n\ntax_number\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x30\n\x0c\x61rrival_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tthrottled\x18\x04 \x01(\x08\"\xa1\x01\n\rRecordedEvent\x12\x12\n\ntax_number\x18\x01 \x01(\t\x12\x33\n\x06result\x18\x02 \x01(\x0b\x32#.taxcontrol.authority.v1.ItemResult\x12\x16\n\x0e\x63ontent_digest\x18\x03 \x01(\x0c\x12\x18\n\x10signature_digest\x18\x04 \x01(\x0c\x12\x15\n\rsubmission_id\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,23 +41,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RATEWINDOW']._serialized_start=476
   _globals['_RATEWINDOW']._serialized_end=531
   _globals['_GRANT']._serialized_start=534
-  _globals['_GRANT']._serialized_end=813
-  _globals['_GRANT_STATE']._serialized_start=743
-  _globals['_GRANT_STATE']._serialized_end=813
-  _globals['_UPLOADITEM']._serialized_start=816
-  _globals['_UPLOADITEM']._serialized_end=1055
-  _globals['_UPLOADITEM_EVENT']._serialized_start=970
-  _globals['_UPLOADITEM_EVENT']._serialized_end=1055
-  _globals['_KEYCERTIFICATE']._serialized_start=1057
-  _globals['_KEYCERTIFICATE']._serialized_end=1110
-  _globals['_ITEMRESULT']._serialized_start=1113
-  _globals['_ITEMRESULT']._serialized_end=1403
-  _globals['_ITEMRESULT_VERDICT']._serialized_start=1293
-  _globals['_ITEMRESULT_VERDICT']._serialized_end=1403
-  _globals['_SUBMISSIONRESULT']._serialized_start=1405
-  _globals['_SUBMISSIONRESULT']._serialized_end=1518
-  _globals['_COUNTEDCALL']._serialized_start=1520
-  _globals['_COUNTEDCALL']._serialized_end=1638
-  _globals['_RECORDEDEVENT']._serialized_start=1641
-  _globals['_RECORDEDEVENT']._serialized_end=1802
+  _globals['_GRANT']._serialized_end=837
+  _globals['_GRANT_STATE']._serialized_start=767
+  _globals['_GRANT_STATE']._serialized_end=837
+  _globals['_STOCKRETURN']._serialized_start=840
+  _globals['_STOCKRETURN']._serialized_end=1005
+  _globals['_UPLOADITEM']._serialized_start=1008
+  _globals['_UPLOADITEM']._serialized_end=1326
+  _globals['_UPLOADITEM_EVENT']._serialized_start=1241
+  _globals['_UPLOADITEM_EVENT']._serialized_end=1326
+  _globals['_KEYCERTIFICATE']._serialized_start=1328
+  _globals['_KEYCERTIFICATE']._serialized_end=1381
+  _globals['_ITEMRESULT']._serialized_start=1384
+  _globals['_ITEMRESULT']._serialized_end=1674
+  _globals['_ITEMRESULT_VERDICT']._serialized_start=1564
+  _globals['_ITEMRESULT_VERDICT']._serialized_end=1674
+  _globals['_SUBMISSIONRESULT']._serialized_start=1676
+  _globals['_SUBMISSIONRESULT']._serialized_end=1789
+  _globals['_COUNTEDCALL']._serialized_start=1791
+  _globals['_COUNTEDCALL']._serialized_end=1909
+  _globals['_RECORDEDEVENT']._serialized_start=1912
+  _globals['_RECORDEDEVENT']._serialized_end=2073
 # @@protoc_insertion_point(module_scope)

@@ -69,8 +69,9 @@ class TypeGrant(_message.Message):
     invoice_limit_fen: _builtins.int
     """Per-invoice limit (单张限额) on |net| in fen."""
     holding_count_max: _builtins.int
-    """Maximum holding (最高持票量): numbers granted, confirmed or not, of which the authority has not
-    yet accepted an invoice or a blank void. In an application 0 asks for as many as may be had.
+    """Maximum holding (最高持票量): numbers granted, confirmed or not, that were not returned and of
+    which the authority has not yet accepted an invoice, a void or a blank void. In an application 0
+    asks for as many as may be had.
     """
     @_builtins.property
     def rates_ppm(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -208,6 +209,7 @@ class Grant(_message.Message):
     FIRST_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    ISSUE_DEADLINE_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
     """The authority's id of it."""
     request_id: _builtins.str
@@ -228,6 +230,10 @@ class Grant(_message.Message):
     """How many numbers."""
     state: Global___Grant.State.ValueType
     """Where it stands."""
+    issue_deadline: _builtins.str
+    """The last civil day (Asia/Shanghai) on which its numbers may be issued (开具期限), `YYYY-MM-DD`;
+    empty for no limit.
+    """
     def __init__(
         self,
         *,
@@ -241,24 +247,89 @@ class Grant(_message.Message):
         first: _builtins.int = ...,
         count: _builtins.int = ...,
         state: Global___Grant.State.ValueType = ...,
+        issue_deadline: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "count", b"count", "first", b"first", "grant_id", b"grant_id", "prefix", b"prefix", "request_id", b"request_id", "state", b"state", "tax_number", b"tax_number", "type", b"type", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "count", b"count", "first", b"first", "grant_id", b"grant_id", "issue_deadline", b"issue_deadline", "prefix", b"prefix", "request_id", b"request_id", "state", b"state", "tax_number", b"tax_number", "type", b"type", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Grant: _TypeAlias = Grant  # noqa: Y015
 
 @_typing.final
+class StockReturn(_message.Message):
+    """Numbers that a taxpayer has given back for good (退回)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETURN_SERIAL_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TAX_NUMBER_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    return_serial: _builtins.str
+    """The authority's serial of it."""
+    request_id: _builtins.str
+    """The request that returned them."""
+    tax_number: _builtins.str
+    """Whose they were."""
+    type: _builtins.str
+    """Invoice type."""
+    code: _builtins.str
+    """Invoice code; empty for fully digital invoices."""
+    prefix: _builtins.str
+    """Fixed first digits of every number, as in the grant."""
+    width: _builtins.int
+    """Digits of a number in all, the prefix included."""
+    first: _builtins.int
+    """The running part of the first number."""
+    count: _builtins.int
+    """How many numbers."""
+    def __init__(
+        self,
+        *,
+        return_serial: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        tax_number: _builtins.str = ...,
+        type: _builtins.str = ...,
+        code: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        width: _builtins.int = ...,
+        first: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "count", b"count", "first", b"first", "prefix", b"prefix", "request_id", b"request_id", "return_serial", b"return_serial", "tax_number", b"tax_number", "type", b"type", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StockReturn: _TypeAlias = StockReturn  # noqa: Y015
+
+@_typing.final
 class UploadItem(_message.Message):
     """One event to upload.
 
-    The content is UTF-8 JSON whose first members are `schema`, `device`, `code`, `number` and, of an
-    invoice, `issue_time`. The schema is `taxcontrol.invoice.v1`, `taxcontrol.void.v1` or
-    `taxcontrol.blank-void.v1`, as the event has it. The signature is over
-    SHA-256(schema ‖ 0x00 ‖ content): P-256 raw r ‖ s, Ed25519 over the 32 bytes, RSA-PSS prehashed
-    with a salt of 32 bytes.
+    The content is UTF-8 JSON whose schema is `taxcontrol.invoice.v1`, `taxcontrol.void.v1` or
+    `taxcontrol.blank-void.v1`, as the event has it. Its members begin, in this order, with
+
+    - of an invoice: `schema`, `device`, `code`, `number`, `issue_time`;
+    - of a void: `schema`, `device`, `code`, `number`, `void_time`, `taxpayer`, `point`, `type`,
+      `invoice_digest`, `reason`;
+    - of a blank void: the same without `invoice_digest`.
+
+    Times are civil times of Asia/Shanghai, such as `2026-11-22T12:41:00+08:00`; `point` is an
+    integer; `invoice_digest` is the SHA-256 of the voided invoice's content in lower-case
+    hexadecimal digits; `reason` is not empty. A void lies in the calendar month of the invoice's
+    issue time and not before that time. No time lies more than 30 minutes ahead of the authority's.
+
+    The signature is over SHA-256(schema ‖ 0x00 ‖ content): P-256 raw r ‖ s, Ed25519 over the
+    32 bytes, RSA-PSS prehashed with a salt of 32 bytes.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -296,6 +367,9 @@ class UploadItem(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     KEY_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_CONTENT_FIELD_NUMBER: _builtins.int
+    ORIGINAL_SIGNATURE_FIELD_NUMBER: _builtins.int
+    ORIGINAL_KEY_ID_FIELD_NUMBER: _builtins.int
     event: Global___UploadItem.Event.ValueType
     """What happened."""
     code: _builtins.str
@@ -308,6 +382,16 @@ class UploadItem(_message.Message):
     """The signature over them."""
     key_id: _builtins.str
     """Which certificate of the submission it verifies under."""
+    original_content: _builtins.bytes
+    """On a void only: the signed bytes of the invoice it is about, so that an invoice that was refused
+    can be voided. The number and type are the void's, the device may be another of the taxpayer.
+    """
+    original_signature: _builtins.bytes
+    """On a void only: the signature over `original_content`. It must verify, unless the issue of the
+    number ended SIGNATURE_REJECTED: then the void is the cure, and it is not looked at.
+    """
+    original_key_id: _builtins.str
+    """On a void only: which certificate of the submission `original_signature` verifies under."""
     def __init__(
         self,
         *,
@@ -317,10 +401,13 @@ class UploadItem(_message.Message):
         content: _builtins.bytes = ...,
         signature: _builtins.bytes = ...,
         key_id: _builtins.str = ...,
+        original_content: _builtins.bytes = ...,
+        original_signature: _builtins.bytes = ...,
+        original_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "content", b"content", "event", b"event", "key_id", b"key_id", "number", b"number", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "content", b"content", "event", b"event", "key_id", b"key_id", "number", b"number", "original_content", b"original_content", "original_key_id", b"original_key_id", "original_signature", b"original_signature", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -400,11 +487,17 @@ class ItemResult(_message.Message):
     """The verdict."""
     reason: _builtins.str
     """Why it was refused; empty when accepted. The first that applies, in this order:
-    `CONTENT_INVALID` the content and the item, or the content and itself, disagree;
-    `SIGNATURE_INVALID` no valid certificate of the taxpayer's named device verifies it;
-    `NUMBER_NOT_GRANTED` outside the taxpayer's confirmed grants of that type;
+    `CONTENT_INVALID` the content and the item, the content and itself, or a void and the original
+    it carries disagree;
+    `SIGNATURE_INVALID` no valid certificate of the taxpayer's named device verifies it, or, of a
+    void, the original it carries;
+    `NUMBER_NOT_GRANTED` outside the taxpayer's confirmed grants of that type, or returned;
     `DUPLICATE_CONTENT` the number is bound to other content, or used up by another event;
-    `ORIGINAL_MISSING` a void whose invoice, or a red whose blue, the authority has not had;
+    `ORIGINAL_MISSING` a void whose invoice was never handed in, or a red whose blue the authority
+    has not accepted or knows to be voided;
+    `RED_EXCEEDS_BLUE` with the accepted reds of its blue that are not voided, a red passes the blue
+    in |net| or |tax|;
+    `RED_EXISTS` a void of a blue with an accepted red that is not voided;
     `REFUSED` for no reason given.
     """
     def __init__(

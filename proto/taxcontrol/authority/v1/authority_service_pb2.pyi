@@ -389,6 +389,84 @@ class GetGrantResponse(_message.Message):
 Global___GetGrantResponse: _TypeAlias = GetGrantResponse  # noqa: Y015
 
 @_typing.final
+class ReturnStockRequest(_message.Message):
+    """Numbers to return: those from `first` on, `count` of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TAX_NUMBER_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """1–120 of `[0-9A-Za-z._:-]`; ids of grants are apart."""
+    tax_number: _builtins.str
+    """Whose."""
+    type: _builtins.str
+    """Invoice type."""
+    code: _builtins.str
+    """Invoice code; empty for fully digital invoices."""
+    prefix: _builtins.str
+    """Fixed first digits of every number, as in the grant."""
+    width: _builtins.int
+    """Digits of a number in all, the prefix included; at most 18 more than the prefix."""
+    first: _builtins.int
+    """The running part of the first number."""
+    count: _builtins.int
+    """How many numbers, 1 or more. They may lie in several grants."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        tax_number: _builtins.str = ...,
+        type: _builtins.str = ...,
+        code: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        width: _builtins.int = ...,
+        first: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "count", b"count", "first", b"first", "prefix", b"prefix", "request_id", b"request_id", "tax_number", b"tax_number", "type", b"type", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnStockRequest: _TypeAlias = ReturnStockRequest  # noqa: Y015
+
+@_typing.final
+class ReturnStockResponse(_message.Message):
+    """Numbers returned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETURN_SERIAL_FIELD_NUMBER: _builtins.int
+    AUTHORITY_TIME_FIELD_NUMBER: _builtins.int
+    return_serial: _builtins.str
+    """The authority's serial of the return."""
+    @_builtins.property
+    def authority_time(self) -> _timestamp_pb2.Timestamp:
+        """The authority's time."""
+
+    def __init__(
+        self,
+        *,
+        return_serial: _builtins.str = ...,
+        authority_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authority_time", b"authority_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority_time", b"authority_time", "return_serial", b"return_serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnStockResponse: _TypeAlias = ReturnStockResponse  # noqa: Y015
+
+@_typing.final
 class SubmitInvoicesRequest(_message.Message):
     """Events to upload."""
 
@@ -408,7 +486,7 @@ class SubmitInvoicesRequest(_message.Message):
 
     @_builtins.property
     def certificates(self) -> _containers.RepeatedCompositeFieldContainer[_authority_pb2.KeyCertificate]:
-        """The certificates the items name."""
+        """The certificates the items and their originals name."""
 
     def __init__(
         self,

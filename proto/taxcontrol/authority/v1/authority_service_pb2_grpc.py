@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AuthorityServiceStub(object):
-    """The tax authority (税务局, 电子底账).
+    """The tax authority (税务局, 电子底账), or the finance department (财政), which grants and takes
+    donation receipts (type D01) alone.
 
     Every answer carries the authority's time. Refusals carry one `google.rpc.ErrorInfo` with domain
     `authority`; its reasons are named at each RPC, and its metadata `authority_time_ms` is the
@@ -73,6 +74,11 @@ class AuthorityServiceStub(object):
                 request_serializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetGrantRequest.SerializeToString,
                 response_deserializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetGrantResponse.FromString,
                 _registered_method=True)
+        self.ReturnStock = channel.unary_unary(
+                '/taxcontrol.authority.v1.AuthorityService/ReturnStock',
+                request_serializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.ReturnStockRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.ReturnStockResponse.FromString,
+                _registered_method=True)
         self.SubmitInvoices = channel.unary_unary(
                 '/taxcontrol.authority.v1.AuthorityService/SubmitInvoices',
                 request_serializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.SubmitInvoicesRequest.SerializeToString,
@@ -91,7 +97,8 @@ class AuthorityServiceStub(object):
 
 
 class AuthorityServiceServicer(object):
-    """The tax authority (税务局, 电子底账).
+    """The tax authority (税务局, 电子底账), or the finance department (财政), which grants and takes
+    donation receipts (type D01) alone.
 
     Every answer carries the authority's time. Refusals carry one `google.rpc.ErrorInfo` with domain
     `authority`; its reasons are named at each RPC, and its metadata `authority_time_ms` is the
@@ -106,7 +113,10 @@ class AuthorityServiceServicer(object):
         """Registers a taxpayer and answers what it is granted. Idempotent by tax number: the same
         seller again answers the same registration.
 
-        Errors: INVALID_ARGUMENT `TAX_NUMBER_INVALID`; FAILED_PRECONDITION `REGISTERED_OTHERWISE`.
+        Types that nobody grants are left out of the answer.
+
+        Errors: INVALID_ARGUMENT `TAX_NUMBER_INVALID`; FAILED_PRECONDITION `REGISTERED_OTHERWISE`,
+        `TYPE_NOT_GRANTED` (a type that another authority grants; nothing is registered).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +164,20 @@ class AuthorityServiceServicer(object):
         """Finds a grant by the request that asked for it.
 
         Errors: NOT_FOUND `GRANT_UNKNOWN` (not final: a lost request may still arrive).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnStock(self, request, context):
+        """Takes back numbers that were never used (退回). They leave the taxpayer's grants and its holding
+        for good, and nobody is granted them again. Idempotent by request id, which is how a lost answer
+        is had again. All of the numbers are returned, or none.
+
+        Errors, the first that applies: NOT_FOUND `TAXPAYER_UNKNOWN`; ALREADY_EXISTS
+        `REQUEST_ID_REUSED`; FAILED_PRECONDITION `NUMBER_NOT_GRANTED` (not all lie in the taxpayer's
+        confirmed grants of that type), `ALREADY_RETURNED`, `NUMBER_USED` (the taxpayer has handed in an
+        event of one, whatever became of it). A refused request leaves its id free.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -224,6 +248,11 @@ def add_AuthorityServiceServicer_to_server(servicer, server):
                     request_deserializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetGrantRequest.FromString,
                     response_serializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetGrantResponse.SerializeToString,
             ),
+            'ReturnStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnStock,
+                    request_deserializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.ReturnStockRequest.FromString,
+                    response_serializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.ReturnStockResponse.SerializeToString,
+            ),
             'SubmitInvoices': grpc.unary_unary_rpc_method_handler(
                     servicer.SubmitInvoices,
                     request_deserializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.SubmitInvoicesRequest.FromString,
@@ -248,7 +277,8 @@ def add_AuthorityServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthorityService(object):
-    """The tax authority (税务局, 电子底账).
+    """The tax authority (税务局, 电子底账), or the finance department (财政), which grants and takes
+    donation receipts (type D01) alone.
 
     Every answer carries the authority's time. Refusals carry one `google.rpc.ErrorInfo` with domain
     `authority`; its reasons are named at each RPC, and its metadata `authority_time_ms` is the
@@ -411,6 +441,33 @@ class AuthorityService(object):
             '/taxcontrol.authority.v1.AuthorityService/GetGrant',
             taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetGrantRequest.SerializeToString,
             taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.authority.v1.AuthorityService/ReturnStock',
+            taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.ReturnStockRequest.SerializeToString,
+            taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.ReturnStockResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuthorityServiceStub:
-    """The tax authority (税务局, 电子底账).
+    """The tax authority (税务局, 电子底账), or the finance department (财政), which grants and takes
+    donation receipts (type D01) alone.
 
     Every answer carries the authority's time. Refusals carry one `google.rpc.ErrorInfo` with domain
     `authority`; its reasons are named at each RPC, and its metadata `authority_time_ms` is the
@@ -46,7 +47,10 @@ class AuthorityServiceStub:
     """Registers a taxpayer and answers what it is granted. Idempotent by tax number: the same
     seller again answers the same registration.
 
-    Errors: INVALID_ARGUMENT `TAX_NUMBER_INVALID`; FAILED_PRECONDITION `REGISTERED_OTHERWISE`.
+    Types that nobody grants are left out of the answer.
+
+    Errors: INVALID_ARGUMENT `TAX_NUMBER_INVALID`; FAILED_PRECONDITION `REGISTERED_OTHERWISE`,
+    `TYPE_NOT_GRANTED` (a type that another authority grants; nothing is registered).
     """
     RegisterDevice: _grpc.UnaryUnaryMultiCallable[_authority_service_pb2.RegisterDeviceRequest, _authority_service_pb2.RegisterDeviceResponse]
     """Registers a device (税控设备) and answers its machine number. Idempotent by request id.
@@ -75,6 +79,16 @@ class AuthorityServiceStub:
 
     Errors: NOT_FOUND `GRANT_UNKNOWN` (not final: a lost request may still arrive).
     """
+    ReturnStock: _grpc.UnaryUnaryMultiCallable[_authority_service_pb2.ReturnStockRequest, _authority_service_pb2.ReturnStockResponse]
+    """Takes back numbers that were never used (退回). They leave the taxpayer's grants and its holding
+    for good, and nobody is granted them again. Idempotent by request id, which is how a lost answer
+    is had again. All of the numbers are returned, or none.
+
+    Errors, the first that applies: NOT_FOUND `TAXPAYER_UNKNOWN`; ALREADY_EXISTS
+    `REQUEST_ID_REUSED`; FAILED_PRECONDITION `NUMBER_NOT_GRANTED` (not all lie in the taxpayer's
+    confirmed grants of that type), `ALREADY_RETURNED`, `NUMBER_USED` (the taxpayer has handed in an
+    event of one, whatever became of it). A refused request leaves its id free.
+    """
     SubmitInvoices: _grpc.UnaryUnaryMultiCallable[_authority_service_pb2.SubmitInvoicesRequest, _authority_service_pb2.SubmitInvoicesResponse]
     """Takes up to 100 events for checking and answers an acceptance serial. Idempotent by
     submission id: the same items again answer the same serial. Counted by the rate windows.
@@ -98,7 +112,8 @@ class AuthorityServiceStub:
 
 @_typing.type_check_only
 class AuthorityServiceAsyncStub(AuthorityServiceStub):
-    """The tax authority (税务局, 电子底账).
+    """The tax authority (税务局, 电子底账), or the finance department (财政), which grants and takes
+    donation receipts (type D01) alone.
 
     Every answer carries the authority's time. Refusals carry one `google.rpc.ErrorInfo` with domain
     `authority`; its reasons are named at each RPC, and its metadata `authority_time_ms` is the
@@ -114,7 +129,10 @@ class AuthorityServiceAsyncStub(AuthorityServiceStub):
     """Registers a taxpayer and answers what it is granted. Idempotent by tax number: the same
     seller again answers the same registration.
 
-    Errors: INVALID_ARGUMENT `TAX_NUMBER_INVALID`; FAILED_PRECONDITION `REGISTERED_OTHERWISE`.
+    Types that nobody grants are left out of the answer.
+
+    Errors: INVALID_ARGUMENT `TAX_NUMBER_INVALID`; FAILED_PRECONDITION `REGISTERED_OTHERWISE`,
+    `TYPE_NOT_GRANTED` (a type that another authority grants; nothing is registered).
     """
     RegisterDevice: _aio.UnaryUnaryMultiCallable[_authority_service_pb2.RegisterDeviceRequest, _authority_service_pb2.RegisterDeviceResponse]  # type: ignore[assignment]
     """Registers a device (税控设备) and answers its machine number. Idempotent by request id.
@@ -143,6 +161,16 @@ class AuthorityServiceAsyncStub(AuthorityServiceStub):
 
     Errors: NOT_FOUND `GRANT_UNKNOWN` (not final: a lost request may still arrive).
     """
+    ReturnStock: _aio.UnaryUnaryMultiCallable[_authority_service_pb2.ReturnStockRequest, _authority_service_pb2.ReturnStockResponse]  # type: ignore[assignment]
+    """Takes back numbers that were never used (退回). They leave the taxpayer's grants and its holding
+    for good, and nobody is granted them again. Idempotent by request id, which is how a lost answer
+    is had again. All of the numbers are returned, or none.
+
+    Errors, the first that applies: NOT_FOUND `TAXPAYER_UNKNOWN`; ALREADY_EXISTS
+    `REQUEST_ID_REUSED`; FAILED_PRECONDITION `NUMBER_NOT_GRANTED` (not all lie in the taxpayer's
+    confirmed grants of that type), `ALREADY_RETURNED`, `NUMBER_USED` (the taxpayer has handed in an
+    event of one, whatever became of it). A refused request leaves its id free.
+    """
     SubmitInvoices: _aio.UnaryUnaryMultiCallable[_authority_service_pb2.SubmitInvoicesRequest, _authority_service_pb2.SubmitInvoicesResponse]  # type: ignore[assignment]
     """Takes up to 100 events for checking and answers an acceptance serial. Idempotent by
     submission id: the same items again answer the same serial. Counted by the rate windows.
@@ -165,7 +193,8 @@ class AuthorityServiceAsyncStub(AuthorityServiceStub):
     """
 
 class AuthorityServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The tax authority (税务局, 电子底账).
+    """The tax authority (税务局, 电子底账), or the finance department (财政), which grants and takes
+    donation receipts (type D01) alone.
 
     Every answer carries the authority's time. Refusals carry one `google.rpc.ErrorInfo` with domain
     `authority`; its reasons are named at each RPC, and its metadata `authority_time_ms` is the
@@ -185,7 +214,10 @@ class AuthorityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Registers a taxpayer and answers what it is granted. Idempotent by tax number: the same
         seller again answers the same registration.
 
-        Errors: INVALID_ARGUMENT `TAX_NUMBER_INVALID`; FAILED_PRECONDITION `REGISTERED_OTHERWISE`.
+        Types that nobody grants are left out of the answer.
+
+        Errors: INVALID_ARGUMENT `TAX_NUMBER_INVALID`; FAILED_PRECONDITION `REGISTERED_OTHERWISE`,
+        `TYPE_NOT_GRANTED` (a type that another authority grants; nothing is registered).
         """
 
     @_abc_1.abstractmethod
@@ -243,6 +275,22 @@ class AuthorityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Finds a grant by the request that asked for it.
 
         Errors: NOT_FOUND `GRANT_UNKNOWN` (not final: a lost request may still arrive).
+        """
+
+    @_abc_1.abstractmethod
+    def ReturnStock(
+        self,
+        request: _authority_service_pb2.ReturnStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_authority_service_pb2.ReturnStockResponse, _abc.Awaitable[_authority_service_pb2.ReturnStockResponse]]:
+        """Takes back numbers that were never used (退回). They leave the taxpayer's grants and its holding
+        for good, and nobody is granted them again. Idempotent by request id, which is how a lost answer
+        is had again. All of the numbers are returned, or none.
+
+        Errors, the first that applies: NOT_FOUND `TAXPAYER_UNKNOWN`; ALREADY_EXISTS
+        `REQUEST_ID_REUSED`; FAILED_PRECONDITION `NUMBER_NOT_GRANTED` (not all lie in the taxpayer's
+        confirmed grants of that type), `ALREADY_RETURNED`, `NUMBER_USED` (the taxpayer has handed in an
+        event of one, whatever became of it). A refused request leaves its id free.
         """
 
     @_abc_1.abstractmethod

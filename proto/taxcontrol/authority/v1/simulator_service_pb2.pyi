@@ -218,6 +218,7 @@ class ExportRecordResponse(_message.Message):
     GRANT_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     CALL_FIELD_NUMBER: _builtins.int
+    STOCK_RETURN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def grant(self) -> _authority_pb2.Grant:
         """A grant."""
@@ -230,18 +231,23 @@ class ExportRecordResponse(_message.Message):
     def call(self) -> _authority_pb2.CountedCall:
         """A counted call."""
 
+    @_builtins.property
+    def stock_return(self) -> _authority_pb2.StockReturn:
+        """Numbers returned."""
+
     def __init__(
         self,
         *,
         grant: _authority_pb2.Grant | None = ...,
         event: _authority_pb2.RecordedEvent | None = ...,
         call: _authority_pb2.CountedCall | None = ...,
+        stock_return: _authority_pb2.StockReturn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "event", b"event", "grant", b"grant", "piece", b"piece"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "event", b"event", "grant", b"grant", "piece", b"piece", "stock_return", b"stock_return"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "event", b"event", "grant", b"grant", "piece", b"piece"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "event", b"event", "grant", b"grant", "piece", b"piece", "stock_return", b"stock_return"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["grant", "event", "call"]  # noqa: Y015
+    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["grant", "event", "call", "stock_return"]  # noqa: Y015
     _WhichOneofArgType_piece: _TypeAlias = _typing.Literal["piece", b"piece"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_piece) -> _WhichOneofReturnType_piece | None: ...
 
