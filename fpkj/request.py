@@ -49,8 +49,11 @@ def write(request: service.IssueInvoiceRequest) -> bytes:
     """Write a request as GBK XML. Point and priority have no place in FPKJ and stay behind.
 
     Raises:
-        FpkjError: A value has no spelling in FPKJ, or the document would be too large.
+        FpkjError: A value has no spelling in FPKJ, or the document would be too large; a donation
+            receipt, which is not the tax authority's, has no place in it at all.
     """
+    if request.donation_project:
+        raise FpkjError("donation_project", "FIELD_NOT_ALLOWED", "FPKJ knows no donation receipts")
     lines = [
         element(_LINE, _written(line, LINE, f"{_LINES}/{_LINE}[{place}]"))
         for place, line in zip(_count(request.lines), request.lines, strict=True)

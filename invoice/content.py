@@ -10,15 +10,15 @@ empty (``""``, false, absent) is left out, save those that every document and ev
 verifier needs no canonical form: it hashes the bytes as they are.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from operator import attrgetter
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
-from invoice.document import Draft, Kind
+from invoice.document import Draft, Kind, Line, Nature, Original, Party, ZeroRateFlag
 from invoice.errors import ContentTooLarge
 
 SCHEMA: Final = "taxcontrol.invoice.v1"
@@ -51,7 +51,11 @@ _LINE: Final = (
     *("zero_rate_flag", "deduction_fen", "tax_inclusive"),
 )
 _SIGNED_BY: Final = ("clerk", "payee", "reviewer", "remark")
-_CLOSING: Final = ("red_notice_number", "red_reason", "list_attached", "code_table_version")
+_TOTALS: Final = ("net_fen", "tax_fen", "gross_fen")
+_CLOSING: Final = (
+    *("red_notice_number", "red_reason", "list_attached", "code_table_version"),
+    "donation_project",
+)
 _line_values: Final = attrgetter(*_LINE)
 _signed_by_values: Final = attrgetter(*_SIGNED_BY)
 _closing_values: Final = attrgetter(*_CLOSING)
@@ -60,7 +64,10 @@ _TAIL_START: Final = b',"taxpayer":'
 
 
 class Facts(NamedTuple):
-    """What a verifier and the books need from a content. ``issue_time`` is unix seconds."""
+    """What a verifier and the books need from a content. ``issue_time`` is unix seconds.
+
+    ``original`` is code and number of the blue that a red names, None on a blue.
+    """
 
     taxpayer: str
     point: int
@@ -72,6 +79,9 @@ class Facts(NamedTuple):
     issue_time: int
     net_fen: int
     tax_fen: int
+    buyer_tax_number: str
+    original: tuple[str, str] | None
+    red_notice_number: str
 
 
 def tail(draft: Draft, *, taxpayer: str, point: int) -> bytes:
@@ -151,6 +161,27 @@ def read(content: bytes) -> dict[str, Json]:
     return members
 
 
+def document(members: Mapping[str, Any]) -> Draft:
+    """Return the draft that a content, as :func:`read` parsed it, was made of.
+
+    Its tail has the same bytes again; ``ValueError`` when members are missing or unknown.
+    """
+    original = members.get("original")
+    try:
+        return Draft(
+            kind=Kind(members["kind"]),
+            type=members["type"],
+            seller=Party(**members["seller"]),
+            buyer=Party(**members["buyer"]),
+            lines=tuple(_read_line(**line) for line in members["lines"]),
+            original=None if original is None else Original(**original),
+            **{name: members[name] for name in _TOTALS},
+            **{name: members[name] for name in (*_SIGNED_BY, *_CLOSING) if name in members},
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a content of schema {SCHEMA}: {error}") from error
+
+
 def facts(content: bytes) -> Facts:
     """Return what a verifier needs from a content; ``ValueError`` when it is not one."""
     members = orjson.loads(content)
@@ -158,6 +189,7 @@ def facts(content: bytes) -> Facts:
         if members["schema"] != SCHEMA:
             raise ValueError(f"not a content of schema {SCHEMA}")
         issued_at = datetime.fromisoformat(members["issue_time"])
+        original = members.get("original")
         return Facts(
             members["taxpayer"],
             members["point"],
@@ -169,8 +201,11 @@ def facts(content: bytes) -> Facts:
             int(issued_at.astimezone(UTC).timestamp()),
             members["net_fen"],
             members["tax_fen"],
+            members["buyer"].get("tax_number", ""),
+            None if original is None else (original["code"], original["number"]),
+            members.get("red_notice_number", ""),
         )
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a content of schema {SCHEMA}: {error}") from error
 
 
@@ -192,6 +227,10 @@ def _line(values: Iterable[Json]) -> dict[str, Json]:
         for name, value in zip(_LINE, values, strict=True)
         if value or (name in _LINE_KEPT and value is not None)
     }
+
+
+def _read_line(*, nature: str, zero_rate_flag: str = "", **others: Any) -> Line:
+    return Line(nature=Nature(nature), zero_rate_flag=ZeroRateFlag(zero_rate_flag), **others)
 
 
 def _filled(names: Iterable[str], values: Iterable[str | bool]) -> dict[str, Json]:
@@ -216,7 +255,7 @@ def _differences(a: dict[str, Json], b: dict[str, Json]) -> Iterator[str]:
     for party in ("seller", "buyer"):
         yield from _changed(_PARTY, _object(a[party]), _object(b[party]), f"{party}.")
     yield from _line_differences(_array(a["lines"]), _array(b["lines"]))
-    yield from _changed(("net_fen", "tax_fen", "gross_fen", *_SIGNED_BY), a, b, "")
+    yield from _changed((*_TOTALS, *_SIGNED_BY), a, b, "")
     if a.get("original") is None or b.get("original") is None:
         yield from _changed(("original",), a, b, "")
     else:

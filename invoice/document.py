@@ -92,7 +92,9 @@ class Draft:
     """Everything a caller says about the invoice it wants; no number and no time yet.
 
     ``type`` is the field's own code ("026", see ``types.py``). ``original`` is None unless
-    the request names one.
+    the request names one. Of a donation receipt (公益事业捐赠票据) the seller is the issuing
+    organisation, the buyer's name the donor (捐赠人), ``donation_project`` (捐赠项目) what the gift
+    is for.
     """
 
     kind: Kind
@@ -112,6 +114,7 @@ class Draft:
     red_reason: str = ""
     list_attached: bool = False
     code_table_version: str = ""
+    donation_project: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,12 @@ resource names raise :class:`InvalidRequest` with rule ``FIELD_FORMAT``.
 """
 
 import re
+from collections.abc import Collection
 from operator import mul
 from typing import Final, NamedTuple
 
 from invoice.errors import InvalidRequest
+from invoice.types import TYPES, InvoiceType
 
 # GB 32100-2015: 0-9 and A-Z without I, O, S, V, Z; a character's value is its position.
 _USCC_ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -19,19 +21,17 @@ _USCC: Final = re.compile(r"[0-9A-HJ-NP-RTUWXY]{2}[0-9]{6}[0-9A-HJ-NP-RTUWXY]{10
 _OLD_TAX_NUMBER: Final = re.compile(r"[0-9A-Z]{15}|[0-9A-Z]{17}|[0-9A-Z]{20}")
 _CLASSIFICATION_CODE: Final = re.compile(r"[0-9]{19}")
 _RED_NOTICE: Final = re.compile(r"[0-9]{16}")
-_INVOICE_CODE: Final = re.compile(r"[0-9]{10}|[0-9]{12}")
-_INVOICE_NUMBER: Final = re.compile(r"[0-9]{8}")
-_DIGITAL_NUMBER: Final = re.compile(r"[0-9]{20}")
+_DIGITS: Final = re.compile(r"[0-9]*")
 _MACHINE_NUMBER: Final = re.compile(r"[0-9]{12}")
 _REQUEST_ID: Final = re.compile(r"[0-9A-Za-z._:-]{1,120}")
 
 _TAXPAYER: Final = r"taxpayers/([0-9A-Z]{15,20})"
-_INVOICE_NAME: Final = re.compile(
-    _TAXPAYER + r"/invoices/(?:([0-9]{10}|[0-9]{12})-([0-9]{8})|([0-9]{20}))"
-)
+_INVOICE_NAME: Final = re.compile(_TAXPAYER + r"/invoices/(?:([0-9]+)-)?([0-9]+)")
 _POINT_NAME: Final = re.compile(_TAXPAYER + r"/points/(0|[1-9][0-9]{0,4})")
 _DEVICE_NAME: Final = re.compile(_TAXPAYER + r"/devices/([0-9]{12})")
 _TAXPAYER_NAME: Final = re.compile(_TAXPAYER)
+
+_ALL_TYPES: Final = tuple(TYPES.values())
 
 POINT_MAX: Final = 65535  # 0 is the main point (主机), 1–65535 are sub points (分机)
 
@@ -86,15 +86,26 @@ def red_notice_valid(text: str) -> bool:
     return sum(map(int, text[:15])) % 10 == int(text[15])
 
 
-def invoice_code_valid(text: str) -> bool:
-    """Tell whether ``text`` is an invoice code (发票代码) of 10 or 12 digits."""
-    return _INVOICE_CODE.fullmatch(text) is not None
+def invoice_code_valid(text: str, *, types: Collection[InvoiceType] = _ALL_TYPES) -> bool:
+    """Tell whether an invoice of one of ``types`` may have this code (发票代码); ``""`` if digital."""
+    fits = any(len(text) in row.code_widths for row in types)
+    return fits and _DIGITS.fullmatch(text) is not None
 
 
-def invoice_number_valid(text: str, *, code: str) -> bool:
-    """Tell whether ``text`` is an invoice number (发票号码): 8 digits under a code, 20 without one."""
-    pattern = _INVOICE_NUMBER if code else _DIGITAL_NUMBER
-    return pattern.fullmatch(text) is not None
+def invoice_number_valid(
+    text: str, *, code: str, types: Collection[InvoiceType] = _ALL_TYPES
+) -> bool:
+    """Tell whether an invoice of one of ``types`` may have this number (发票号码) under ``code``.
+
+    When none of them has such a code, the number of any of them will do.
+    """
+    return len(text) in number_widths(code, types) and _DIGITS.fullmatch(text) is not None
+
+
+def number_widths(code: str, types: Collection[InvoiceType]) -> set[int]:
+    """Return how many digits numbers of ``types`` have under ``code``, as in the rule above."""
+    fitting = {row.number_width for row in types if len(code) in row.code_widths}
+    return fitting or {row.number_width for row in types}
 
 
 def machine_number_valid(text: str) -> bool:
@@ -149,8 +160,11 @@ def parse_taxpayer_name(name: str, *, field: str = "name") -> str:
 
 def parse_invoice_name(name: str, *, field: str = "name") -> InvoiceName:
     """Return the parts of ``taxpayers/{tax_number}/invoices/{code}-{number}`` (or without a code)."""
-    parts = _parts(_INVOICE_NAME, name, field, "taxpayers/{tax_number}/invoices/{code}-{number}")
-    return InvoiceName(parts[1], parts[2] or "", parts[3] or parts[4])
+    shape = "taxpayers/{tax_number}/invoices/{code}-{number}"
+    taxpayer, code, number = _parts(_INVOICE_NAME, name, field, shape).groups("")
+    if not (invoice_code_valid(code) and invoice_number_valid(number, code=code)):
+        raise InvalidRequest(field, "FIELD_FORMAT", f"must read {shape}, digits as its type has")
+    return InvoiceName(taxpayer, code, number)
 
 
 def parse_point_name(name: str, *, field: str = "point") -> PointName:

@@ -50,6 +50,7 @@ class UploadStep(StrEnum):
     ACCEPT = "ACCEPT"
     REJECT = "REJECT"
     REJECT_SIGNATURE = "REJECT_SIGNATURE"
+    RETRY = "RETRY"  # an operator has it sent once more
 
 
 class IllegalStep(LookupError):
@@ -86,6 +87,8 @@ UPLOAD_STEPS: Final = {
     (UploadState.SUBMITTED, UploadStep.ACCEPT): UploadState.ACCEPTED,
     (UploadState.SUBMITTED, UploadStep.REJECT): UploadState.REJECTED,
     (UploadState.SUBMITTED, UploadStep.REJECT_SIGNATURE): UploadState.SIGNATURE_REJECTED,
+    (UploadState.REJECTED, UploadStep.RETRY): UploadState.PENDING,
+    (UploadState.SIGNATURE_REJECTED, UploadStep.RETRY): UploadState.PENDING,
 }
 
 

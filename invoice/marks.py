@@ -9,19 +9,26 @@ from hashlib import sha256, sha512
 from typing import Final, NamedTuple
 
 from invoice.errors import InvalidRequest
+from invoice.identifiers import invoice_code_valid, invoice_number_valid
 from invoice.money import yuan
-from invoice.types import TYPES
+from invoice.types import TYPES, CheckCode
 
-CHECK_CODE_DIGITS: Final = 20
 FISCAL_CODE_CHARACTERS: Final = 112
 
 # Sixteen characters, so every hexadecimal digit of the hash becomes one of them without bias.
 _FISCAL_ALPHABET: Final = str.maketrans("0123456789abcdef", "0123456789+-*/<>")
 
+_CHARACTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_CHECK_CODES: Final = {
+    CheckCode.NONE: re.compile(""),
+    CheckCode.DIGITS: re.compile("[0-9]{20}"),
+    CheckCode.CHARACTERS: re.compile("[0-9a-z]{6}"),
+}
 _QR: Final = re.compile(
-    r"01,([0-9]{2}),([0-9]{10}|[0-9]{12})?,([0-9]{8}|[0-9]{20}),"
-    r"(-?)([0-9]{1,13})\.([0-9]{2}),([0-9]{8}),([0-9]{20})?,([0-9A-F]{4})"
+    r"01,([0-9A-Z]{2}),([0-9]*),([0-9]+),"
+    r"(-?)([0-9]{1,13})\.([0-9]{2}),([0-9]{8}),([0-9a-z]*),([0-9A-F]{4})"
 )
+_OF_QR_KIND: Final = {row.qr_kind: row for row in TYPES.values()}
 
 
 class Qr(NamedTuple):
@@ -36,23 +43,29 @@ class Qr(NamedTuple):
 
 
 def check_code(signature: bytes, type_code: str) -> str:
-    """Return the check code (校验码): 20 decimal digits, ``""`` on special types.
+    """Return the check code (校验码) in the form of its type, ``""`` where the type has none.
 
-    SHA-256("check" ‖ signature) as a big-endian integer, modulo 10^20: 2^256 is so much larger
-    that no digit is favoured by more than 2^-189.
+    SHA-256("check" ‖ signature) as a big-endian integer, modulo 10^20 in decimal or, as six of
+    ``0-9a-z``, modulo 36^6 in base 36. 2^256 is so much larger that no digit is favoured by more
+    than 2^-189.
     """
-    if TYPES[type_code].special:
+    form = TYPES[type_code].check_code
+    if form is CheckCode.NONE:
         return ""
     digest = int.from_bytes(sha256(b"check" + signature).digest())
-    return f"{digest % 10**CHECK_CODE_DIGITS:0{CHECK_CODE_DIGITS}}"
+    if form is CheckCode.DIGITS:
+        return f"{digest % 10**20:020}"
+    return "".join(_CHARACTERS[digest // 36**place % 36] for place in range(5, -1, -1))
 
 
-def fiscal_code(signature: bytes) -> str:
-    """Return the fiscal code (密文): 112 characters of ``0-9+-*/<>``.
+def fiscal_code(signature: bytes, type_code: str) -> str:
+    """Return the fiscal code (密文): 112 characters of ``0-9+-*/<>``, ``""`` where there is none.
 
     SHA-512("fiscal" ‖ signature) in hexadecimal, its first 112 digits, with a–f written as
     ``+ - * / < >`` in that order.
     """
+    if not TYPES[type_code].fiscal_code:
+        return ""
     digest = sha512(b"fiscal" + signature).hexdigest()
     return digest[:FISCAL_CODE_CHARACTERS].translate(_FISCAL_ALPHABET)
 
@@ -80,7 +93,9 @@ def parse_qr(text: str, *, field: str = "qr_text") -> Qr:
     match = _QR.fullmatch(text)
     if match is None:
         raise InvalidRequest(field, "FIELD_FORMAT", "not the QR text of an invoice")
-    kind, code, number, sign, whole, cents, day, check, crc = match.groups("")
+    kind, code, number, sign, whole, cents, day, check, crc = match.groups()
+    if not _is_of_kind(kind, code, number, check):
+        raise InvalidRequest(field, "FIELD_FORMAT", "no invoice of this kind has such marks")
     covered = text[:-4].encode("ascii")
     if int(crc, 16) not in (crc16(covered), crc16(covered[:-1])):
         raise InvalidRequest(field, "QR_CRC", "the checksum does not hold: a character is wrong")
@@ -93,6 +108,16 @@ def crc16(data: bytes) -> int:
     for byte in data:
         crc = (crc << 8 & 0xFFFF) ^ _CRC_TABLE[crc >> 8 ^ byte]
     return crc
+
+
+def _is_of_kind(kind: str, code: str, number: str, check_code: str) -> bool:
+    row = _OF_QR_KIND.get(kind)
+    return (
+        row is not None
+        and invoice_code_valid(code, types=(row,))
+        and invoice_number_valid(number, code=code, types=(row,))
+        and _CHECK_CODES[row.check_code].fullmatch(check_code) is not None
+    )
 
 
 def _crc_row(byte: int) -> int:

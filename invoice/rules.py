@@ -1,14 +1,14 @@
 """Whether an invoice may be issued: every rule of a request, all answers at once.
 
-The order of the violations is the order of ``RULES`` below, and inside one rule the order of the
+The order of the violations is the order of the rules below, and inside one rule the order of the
 document; it never depends on anything else, so the first violation of a request is stable.
 """
 
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Final
+from typing import Final, TypeAlias
 
-from invoice import rules_lines, rules_money, rules_red, rules_text
+from invoice import rules_lines, rules_money, rules_red, rules_text, rules_untaxed
 from invoice.case import Case
 from invoice.document import Draft, Taxpayer
 from invoice.errors import InvalidInvoice, Violation
@@ -21,7 +21,9 @@ def authorisation(case: Case) -> Iterator[Violation]:
         yield Violation("type", "TYPE_NOT_AUTHORISED", message)
 
 
-RULES: Final[tuple[Callable[[Case], Iterator[Violation]], ...]] = (
+_Rules: TypeAlias = tuple[Callable[[Case], Iterator[Violation]], ...]
+
+VAT_RULES: Final[_Rules] = (
     authorisation,
     rules_text.presence_and_size,
     rules_text.characters,
@@ -42,14 +44,58 @@ RULES: Final[tuple[Callable[[Case], Iterator[Violation]], ...]] = (
     rules_money.limit,
 )
 
+# Rules 2 to 6 and 9 of domain reference §5 are about tax. What is left of rule 2 (no zero amount,
+# quantity and price together) holds for every document.
+UNTAXED_RULES: Final[_Rules] = (
+    authorisation,
+    rules_text.presence_and_size,
+    rules_text.characters,
+    rules_text.seller,
+    rules_text.numbers,
+    rules_red.references,
+    rules_lines.count,
+    rules_untaxed.tax_fields,
+    rules_lines.quantities,
+    rules_money.magnitudes,
+    rules_money.signs,
+    rules_money.totals,
+    rules_money.remark,
+)
+
+# Of a red made from its blue: what its caller says, and that it could be mirrored at all. The
+# blue has passed the rest, and what has changed since (the seller's address, a rate, the limit)
+# must not keep it from being reversed.
+MIRROR_RULES: Final[_Rules] = (
+    authorisation,
+    rules_text.presence_and_size,
+    rules_text.characters,
+    rules_red.references,
+    rules_lines.count,
+    rules_lines.quantities,
+    rules_money.signs,
+)
+
 
 def violations(draft: Draft, taxpayer: Taxpayer) -> tuple[Violation, ...]:
     """Name every rule that ``draft`` breaks, judged against one version of its taxpayer."""
     case = Case.of(draft, taxpayer)
-    return tuple(chain.from_iterable(rule(case) for rule in RULES))
+    return _broken(VAT_RULES if case.type.vat else UNTAXED_RULES, case)
+
+
+def red_violations(draft: Draft, taxpayer: Taxpayer) -> tuple[Violation, ...]:
+    """Name what is wrong with a red that ``reversal.full_red`` made of a blue.
+
+    Not judged again: seller, rates, tax (merging a discount into its line adds up what rounding
+    was forgiven), totals, remark and limit.
+    """
+    return _broken(MIRROR_RULES, Case.of(draft, taxpayer))
 
 
 def check(draft: Draft, taxpayer: Taxpayer) -> None:
     """Raise :class:`InvalidInvoice` with all violations, if there is any."""
     if broken := violations(draft, taxpayer):
         raise InvalidInvoice(broken)
+
+
+def _broken(rules: _Rules, case: Case) -> tuple[Violation, ...]:
+    return tuple(chain.from_iterable(rule(case) for rule in rules))

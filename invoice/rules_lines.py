@@ -75,16 +75,19 @@ def _discount(line: Line, before: Line | None, index: int) -> Iterator[Violation
 
 
 def quantities(case: Case) -> Iterator[Violation]:
-    """FIELD_FORMAT, RED_SIGN, PRICE_QUANTITY_PAIR, AMOUNT_MISMATCH, AMOUNT_ZERO (§5.2, §5.8)."""
-    red = case.red
+    """FIELD_FORMAT, RED_SIGN, PRICE_QUANTITY_PAIR, AMOUNT_MISMATCH, AMOUNT_ZERO (§5.2, §5.8).
+
+    Only VAT needs an amount to be quantity × price: a gift in kind is valued as a whole.
+    """
+    red, product = case.red, case.type.vat
     for index, line in enumerate(case.lines):
         if line.amount_fen == 0:
             yield Violation(at(index, "amount_fen"), "AMOUNT_ZERO", "must not be zero")
         if line.quantity or line.unit_price:
-            yield from _factors(line, index, red=red)
+            yield from _factors(line, index, red=red, product=product)
 
 
-def _factors(line: Line, index: int, *, red: bool) -> Iterator[Violation]:
+def _factors(line: Line, index: int, *, red: bool, product: bool) -> Iterator[Violation]:
     quantity, price = decimal(line.quantity), decimal(line.unit_price)
     if line.quantity and (rule := _factor_rule(quantity, negative=red, red=red)):
         message = "must be decimal text below zero" if red else "must be decimal text above zero"
@@ -97,7 +100,7 @@ def _factors(line: Line, index: int, *, red: bool) -> Iterator[Violation]:
         name = "unit_price" if line.quantity else "quantity"
         message = "quantity and unit price are stated both or neither"
         yield Violation(at(index, name), "PRICE_QUANTITY_PAIR", message)
-    elif quantity is not None and price is not None and _mismatch(line, quantity, price):
+    elif product and quantity and price and mismatch(line.amount_fen, quantity, price):
         message = "differs from quantity × unit price by more than 0.01"
         yield Violation(at(index, "amount_fen"), "AMOUNT_MISMATCH", message)
 
@@ -111,10 +114,11 @@ def _factor_rule(value: tuple[int, int] | None, *, negative: bool, red: bool) ->
     return ""
 
 
-def _mismatch(line: Line, quantity: tuple[int, int], price: tuple[int, int]) -> bool:
-    """Compare in units of 10^-places fen, so that nothing is rounded before it is judged."""
+def mismatch(amount_fen: int, quantity: tuple[int, int], price: tuple[int, int]) -> bool:
+    """Tell whether an amount is off by more than 0.01; the factors as ``money.decimal`` has them."""
+    # In units of 10^-places fen, so that nothing is rounded before it is judged.
     unit = _POWERS[quantity[1] + price[1]]
-    return abs(line.amount_fen * unit - quantity[0] * price[0] * 100) > unit
+    return abs(amount_fen * unit - quantity[0] * price[0] * 100) > unit
 
 
 def rates(case: Case) -> Iterator[Violation]:

@@ -99,7 +99,7 @@ def deductions(case: Case) -> Iterator[Violation]:
         if line.tax_inclusive:
             message = "a differential invoice states prices without tax"
             yield Violation(at(index, "tax_inclusive"), "DEDUCTION_INVALID", message)
-    prefix = _differential_prefix(case.lines)
+    prefix = differential_mark(case.lines)
     if prefix and len(case.draft.lines) != 1:
         yield Violation("lines", "DEDUCTION_INVALID", "a differential invoice has one line")
     if not case.draft.remark.startswith(prefix):
@@ -117,7 +117,7 @@ def remark(case: Case) -> Iterator[Violation]:
         return
     if text != text.strip():
         yield Violation("remark", "REMARK_FORBIDDEN", "must not begin or end with a blank")
-    if found := _RESERVED.search(text.removeprefix(_differential_prefix(case.lines))):
+    if found := _RESERVED.search(text.removeprefix(differential_mark(case.lines))):
         message = f"must not hold {found[0]}, which the system writes"
         yield Violation("remark", "REMARK_FORBIDDEN", message)
 
@@ -142,8 +142,8 @@ def _net(line: Line) -> int:
     return line.amount_fen - line.tax_fen if line.tax_inclusive else line.amount_fen
 
 
-def _differential_prefix(lines: tuple[Line, ...]) -> str:
-    """Return how the remark must begin, ``""`` when no line has a deduction."""
+def differential_mark(lines: tuple[Line, ...]) -> str:
+    """Return how the remark must begin, ``""`` when no line has a deduction (§5.6)."""
     for line in lines:
         if line.deduction_fen is not None:
             return f"{_DIFFERENTIAL}{yuan(line.deduction_fen)}。"

@@ -43,30 +43,36 @@ def _header_fields(type_: InvoiceType) -> tuple[_Field, ...]:
         ("remark", type_.remark_bytes_max, may),
         ("red_notice_number", 16, may),
         ("red_reason", 200, may),
-        ("code_table_version", 20, may),
+        ("code_table_version", 20, may if type_.vat else Need.NONE),
+        ("donation_project", 100, type_.donation_project),
     )
 
 
-_LINE_FIELDS: Final = (
-    ("name", 90, Need.REQUIRED),
-    ("unit", 20, Need.OPTIONAL),
-    ("specification", 40, Need.OPTIONAL),
-    ("classification_code", 19, Need.REQUIRED),
-    ("own_code", 20, Need.OPTIONAL),
-    ("preferential_policy", 50, Need.OPTIONAL),
-)
+def _line_fields(type_: InvoiceType) -> tuple[_Field, ...]:
+    must, may = Need.REQUIRED, Need.OPTIONAL
+    return (
+        ("name", 90, must),
+        ("unit", 20, may),
+        ("specification", 40, may),
+        ("classification_code", 19, must if type_.vat else Need.NONE),
+        ("own_code", 20, may if type_.vat else Need.NONE),
+        ("preferential_policy", 50, may if type_.vat else Need.NONE),
+    )
+
 
 _HEADER_FIELDS: Final = {type_.code: _header_fields(type_) for type_ in (*TYPES.values(), UNKNOWN)}
+_LINE_FIELDS: Final = {type_.code: _line_fields(type_) for type_ in (*TYPES.values(), UNKNOWN)}
 _header_texts: Final = attrgetter(*(path for path, _, _ in _header_fields(UNKNOWN)))
-_line_texts: Final = attrgetter(*(path for path, _, _ in _LINE_FIELDS))
+_line_texts: Final = attrgetter(*(path for path, _, _ in _line_fields(UNKNOWN)))
 _SELLER_FIELDS: Final = ("tax_number", "name", "address_phone", "bank_account")
 
 
 def presence_and_size(case: Case) -> Iterator[Violation]:
     """FIELD_REQUIRED, FIELD_NOT_ALLOWED, FIELD_TOO_LONG: the header, then line by line."""
     yield from _judge(_header_texts(case.draft), _HEADER_FIELDS[case.type.code], "")
+    fields = _LINE_FIELDS[case.type.code]
     for index, line in enumerate(case.lines):
-        yield from _judge(_line_texts(line), _LINE_FIELDS, at(index, ""))
+        yield from _judge(_line_texts(line), fields, at(index, ""))
 
 
 def characters(case: Case) -> Iterator[Violation]:
@@ -74,10 +80,10 @@ def characters(case: Case) -> Iterator[Violation]:
     # Nearly every request is clean, and one look at all its text costs less than one per field.
     draft = case.draft
     whole = "".join(_header_texts(draft))
-    if _printable(whole + "".join(["".join(_line_texts(line)) for line in case.lines])):
+    if printable(whole + "".join(["".join(_line_texts(line)) for line in case.lines])):
         return
     for path, text in _named_texts(draft, case.lines):
-        if not _printable(text):
+        if not printable(text):
             message = "holds a control character or a character outside GBK"
             yield Violation(path, "FIELD_FORMAT", message)
 
@@ -117,7 +123,7 @@ def _judge(texts: Iterable[str], fields: Iterable[_Field], prefix: str) -> Itera
         elif need is _NONE:
             yield Violation(prefix + path, "FIELD_NOT_ALLOWED", "must be empty on this type")
         # A GBK character has two bytes at most, so most texts need no measuring.
-        elif len(text) * 2 > bytes_max and (size := _gbk_bytes(text)) > bytes_max:
+        elif len(text) * 2 > bytes_max and (size := gbk_bytes(text)) > bytes_max:
             message = f"{size} GBK bytes, at most {bytes_max}"
             yield Violation(prefix + path, "FIELD_TOO_LONG", message)
 
@@ -126,11 +132,12 @@ def _named_texts(draft: Draft, lines: tuple[Line, ...]) -> Iterator[tuple[str, s
     for (path, _, _), text in zip(_header_fields(UNKNOWN), _header_texts(draft), strict=True):
         yield path, text
     for index, line in enumerate(lines):
-        for (path, _, _), text in zip(_LINE_FIELDS, _line_texts(line), strict=True):
+        for (path, _, _), text in zip(_line_fields(UNKNOWN), _line_texts(line), strict=True):
             yield at(index, path), text
 
 
-def _printable(text: str) -> bool:
+def printable(text: str) -> bool:
+    """Tell whether the authority can store and print every character of ``text``."""
     if not text.isprintable() and _CONTROL.search(text) is not None:
         return False
     try:
@@ -140,5 +147,6 @@ def _printable(text: str) -> bool:
     return True
 
 
-def _gbk_bytes(text: str) -> int:
+def gbk_bytes(text: str) -> int:
+    """Return the size of ``text`` as the authority stores it."""
     return len(text) if text.isascii() else len(text.encode("gbk", "replace"))

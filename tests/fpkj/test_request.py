@@ -233,11 +233,13 @@ def test_every_field_of_our_message_has_its_element() -> None:
     header = {field.path.split(".")[0] for field in HEADER}
     line = {field.path for field in LINE}
 
-    # The point is the caller's, lines have their own table, and FPKJ knows no priority.
+    # The point is the caller's, lines have their own table, and FPKJ knows neither priorities nor
+    # donations.
     assert header == {field.name for field in IssueInvoiceRequest.DESCRIPTOR.fields} - {
         "point",
         "lines",
         "priority",
+        "donation_project",
     }
     assert line == {field.name for field in pb.Line.DESCRIPTOR.fields}
     assert {field.path for field in HEADER if field.path.startswith("buyer.")} == {
@@ -274,6 +276,13 @@ def test_what_has_no_spelling_in_fpkj_is_refused_by_its_element(
         fpkj.write(request_)
 
     assert (raised.value.field, raised.value.rule) == (field, "FIELD_FORMAT")
+
+
+def test_a_donation_receipt_is_refused_rather_than_written_without_its_project() -> None:
+    with pytest.raises(fpkj.FpkjError) as raised:
+        fpkj.write(IssueInvoiceRequest(kind=BLUE, donation_project="山区小学图书角"))
+
+    assert (raised.value.field, raised.value.rule) == ("donation_project", "FIELD_NOT_ALLOWED")
 
 
 def test_a_document_that_could_not_be_read_back_is_not_written() -> None:

@@ -15,7 +15,7 @@ TAXPAYER = Taxpayer(
     bank_account="示例银行昆明分行 53000000000000003",
     grants={
         code: TypeGrant(type=code, rates_ppm=RATES, invoice_limit_fen=10_000_00)
-        for code in ("004", "007", "025", "026", "028")
+        for code in ("004", "007", "025", "026", "028", "081", "082")
     },
 )
 
@@ -26,6 +26,14 @@ SELLER = Party(
     bank_account=TAXPAYER.bank_account,
 )
 
+FOUNDATION = Taxpayer(
+    tax_number="53110000MJ0YANG1YJ",
+    name="示例助学公益基金会",
+    address_phone="北京市示例区公益路6号 010-00000006",
+    bank_account="示例银行北京分行 11000000000000006",
+    grants={"D01": TypeGrant(type="D01", rates_ppm=frozenset({0}), invoice_limit_fen=1)},
+)
+
 BUYER = Party(
     tax_number="91330102RH1NBN3K10",
     name="示例采购丙有限公司",
@@ -34,6 +42,8 @@ BUYER = Party(
 )
 
 ORIGINAL = Original(code="053002600111", number="00000001")
+DIGITAL = Original(number="26531000000000000001")
+RECEIPT = Original(code="11010126", number="0000000001")
 
 
 def a_line(**changes: Any) -> Line:
@@ -88,6 +98,41 @@ def a_red(*lines: Line, **changes: Any) -> Draft:
     lines = lines or (a_line(quantity="-2", amount_fen=-2000),)
     settings = {"kind": Kind.RED, "original": ORIGINAL, "red_reason": "退货"} | changes
     return a_draft(*lines, **settings)
+
+
+def a_gift(**changes: Any) -> Line:
+    """A gift of 1,000 yuan, with whatever is changed."""
+    return replace(Line(name="捐赠款", amount_fen=100_000), **changes)
+
+
+def a_donation(*lines: Line, **changes: Any) -> Draft:
+    """A donation receipt over these gifts (one, unless stated), totals right unless changed."""
+    lines = lines or (a_gift(),)
+    total = sum(line.amount_fen for line in lines)
+    draft = Draft(
+        kind=Kind.BLUE,
+        type="D01",
+        seller=Party(
+            tax_number=FOUNDATION.tax_number,
+            name=FOUNDATION.name,
+            address_phone=FOUNDATION.address_phone,
+            bank_account=FOUNDATION.bank_account,
+        ),
+        buyer=Party(name="李四"),
+        lines=tuple(lines),
+        net_fen=total,
+        tax_fen=0,
+        gross_fen=total,
+        clerk="张示例",
+        donation_project="乡村图书角",
+    )
+    return replace(draft, **changes)
+
+
+def a_returned_donation(*lines: Line, **changes: Any) -> Draft:
+    """The red of a donation receipt."""
+    settings = {"kind": Kind.RED, "original": RECEIPT} | changes
+    return a_donation(*(lines or (a_gift(amount_fen=-100_000),)), **settings)
 
 
 def buyer(**changes: Any) -> Party:

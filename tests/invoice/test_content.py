@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from invoice import content
 from invoice.document import Draft, Kind, Line, Nature, Original, Party, ZeroRateFlag
 from invoice.errors import ContentTooLarge
-from tests.invoice.builders import SELLER, TAXPAYER, a_draft, a_line, a_red, buyer
+from tests.invoice.builders import SELLER, TAXPAYER, a_donation, a_draft, a_line, a_red, buyer
 
 HEAD: Final[dict[str, Any]] = {
     "device": "661234567890",
@@ -63,6 +63,7 @@ DRAFTS = st.builds(
     red_reason=TEXT,
     list_attached=st.booleans(),
     code_table_version=TEXT,
+    donation_project=TEXT,
 )
 
 
@@ -128,6 +129,57 @@ def test_the_same_draft_gives_the_same_bytes_and_its_tail_again(draft: Draft, po
     assert content.read(made)["schema"] == "taxcontrol.invoice.v1"
 
 
+@given(draft=DRAFTS)
+def test_a_content_reads_back_as_the_draft_it_was_made_of(draft: Draft) -> None:
+    members = content.read(content.complete(tail(draft), **HEAD))
+
+    assert content.document(members) == draft
+
+
+@pytest.mark.parametrize(
+    "change", [{"kind": None}, {"seller": {"x": ""}}, {"lines": [{}]}, {"original": {"x": ""}}]
+)
+def test_a_document_of_other_members_is_refused(change: dict[str, Any]) -> None:
+    members = content.read(content.complete(tail(a_red()), **HEAD))
+
+    with pytest.raises(ValueError):  # noqa: PT011 - the sentence is that of the part that fails
+        content.document(members | change)
+
+
+# Recorded before there were donations: 2026-11-22, three kinds of members, one red.
+RECORDED = (
+    b'{"schema":"taxcontrol.invoice.v1","device":"661234567890","code":"053002600111",'
+    b'"number":"00000001","issue_time":"2026-11-22T12:41:00+08:00",'
+    b'"taxpayer":"91530100WWWDWGCXHG","point":3,"kind":"red","type":"026",'
+    b'"seller":{"tax_number":"91530100WWWDWGCXHG",'
+    + '"name":"示例商贸(云南)有限公司","address_phone":"昆明市示例区商贸街3号 0871-0000003",'.encode()
+    + '"bank_account":"示例银行昆明分行 53000000000000003"},'.encode()
+    + '"buyer":{"tax_number":"91330102RH1NBN3K10","name":"示例采购丙有限公司",'.encode()
+    + '"address_phone":"杭州市示例区买家路2号 0571-1000002",'.encode()
+    + '"bank_account":"示例银行杭州分行 33000000000000002"},'.encode()
+    + '"lines":[{"nature":"plain","name":"*乳制品*纯牛奶","unit":"箱",'.encode()
+    + b'"specification":"250ml*24","quantity":"-2","unit_price":"10.00","amount_fen":-2000,'
+    b'"tax_fen":-260,"rate_ppm":130000,"classification_code":"1030107010100000000"}],'
+    b'"net_fen":-2000,"tax_fen":-260,"gross_fen":-2260,'
+    + '"clerk":"张示例","payee":"李示例","reviewer":"王示例",'.encode()
+    + b'"original":{"code":"053002600111","number":"00000001"},'
+    + '"red_reason":"退货","code_table_version":"39.0"}'.encode()
+)
+
+
+def test_a_content_without_a_donation_has_the_bytes_it_always_had() -> None:
+    made = tail(a_red(), point=3)
+
+    assert content.complete(made, **HEAD) == RECORDED
+    assert content.fingerprint(made).hex() == (
+        "a719675dbf1c3c2d54985e05beba009b2f81bc840cc8d0b1ae15795010b13563"
+    )
+
+
+def test_a_donation_states_its_project_last() -> None:
+    assert tail(a_donation()).endswith(',"donation_project":"乡村图书角"}'.encode())
+
+
 @given(one=DRAFTS, other=DRAFTS)
 def test_drafts_differ_exactly_when_their_tails_do(one: Draft, other: Draft) -> None:
     assert (tail(one) == tail(other)) == (one == other)
@@ -159,6 +211,8 @@ CHANGED = [
     (("original",), {"original": Original()}),
     (("red_notice_number",), {"red_notice_number": "1"}),
     (("list_attached",), {"list_attached": True}),
+    (("donation_project",), {"donation_project": "乡村图书角"}),
+    (("remark", "donation_project"), {"donation_project": "x", "remark": "x"}),
     (("type", "net_fen", "clerk"), {"clerk": "", "net_fen": 0, "type": "028"}),
 ]
 
@@ -206,6 +260,9 @@ def test_facts_are_read_from_the_bytes() -> None:
         issue_time=1_795_322_460,
         net_fen=-2000,
         tax_fen=-260,
+        buyer_tax_number=buyer().tax_number,
+        original=("053002600111", "00000001"),
+        red_notice_number="",
     )
 
 

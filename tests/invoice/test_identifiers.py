@@ -30,6 +30,7 @@ from invoice.identifiers import (
     social_credit_code_valid,
     taxpayer_name,
 )
+from invoice.types import TYPES
 
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 TAXPAYER = "91530100WWWDWGCXHG"
@@ -100,6 +101,8 @@ def test_a_buyer_has_15_17_18_or_20_characters(text: str, valid: bool) -> None:
         (red_notice_valid, "0" * 16, "0" * 15),
         (invoice_code_valid, "053002600111", "05300260011"),
         (invoice_code_valid, "5300260011", "530026001x"),
+        (invoice_code_valid, "11010126", "1101012"),
+        (invoice_code_valid, "", "１１０１０１２６"),
         (machine_number_valid, "661234567890", "66123456789"),
     ],
 )
@@ -118,12 +121,42 @@ def test_other_identifiers_are_judged_exactly(
         ("1" * 20, "", True),
         ("1" * 20, "053002600111", False),
         ("00000001", "", False),
+        ("0000000001", "11010126", True),
+        ("00000001", "11010126", False),
+        ("0000000001", "053002600111", False),
+        ("0000000x01", "11010126", False),
+        ("", "", False),
     ],
 )
-def test_a_number_has_8_digits_under_a_code_and_20_without(
+def test_a_number_has_8_digits_under_a_code_20_without_and_10_on_a_receipt(
     number: str, code: str, valid: bool
 ) -> None:
     assert invoice_number_valid(number, code=code) is valid
+
+
+SHAPES = [("053002600111", "00000001"), ("", "1" * 20), ("11010126", "0000000001")]
+
+
+@pytest.mark.parametrize("type_code", TYPES)
+def test_a_type_has_its_own_shape_of_code_and_number_only(type_code: str) -> None:
+    own = (TYPES[type_code],)
+
+    fitting = [
+        (code, number)
+        for code, number in SHAPES
+        if invoice_code_valid(code, types=own)
+        and invoice_number_valid(number, code=code, types=own)
+    ]
+
+    assert [len(code) in own[0].code_widths for code, _ in fitting] == [True]
+
+
+def test_under_a_code_that_no_type_has_the_number_is_judged_by_itself() -> None:
+    coded = (TYPES["026"], TYPES["D01"])
+
+    assert invoice_number_valid("00000001", code="1", types=coded)
+    assert invoice_number_valid("0000000001", code="1", types=coded)
+    assert not invoice_number_valid("1" * 20, code="1", types=coded)
 
 
 @given(
@@ -186,6 +219,11 @@ def test_any_other_request_id_is_refused_by_name(text: str, rule: str) -> None:
             parse_invoice_name,
             InvoiceName(TAXPAYER, "", "2" * 20),
         ),
+        (
+            invoice_name(TAXPAYER, "11010126", "0000000001"),
+            parse_invoice_name,
+            InvoiceName(TAXPAYER, "11010126", "0000000001"),
+        ),
         (point_name(TAXPAYER, 0), parse_point_name, PointName(TAXPAYER, 0)),
         (point_name(TAXPAYER, 65535), parse_point_name, PointName(TAXPAYER, 65535)),
         (
@@ -209,6 +247,21 @@ def test_a_name_reads_back_as_it_was_spelled(
         (parse_invoice_name, f"taxpayers/{TAXPAYER}/invoices/00000001", "name", "FIELD_FORMAT"),
         (parse_invoice_name, f"taxpayers/{TAXPAYER}/invoices/-00000001", "name", "FIELD_FORMAT"),
         (parse_invoice_name, f"taxpayers/{TAXPAYER}/points/1", "name", "FIELD_FORMAT"),
+        (parse_invoice_name, f"taxpayers/{TAXPAYER}/invoices/1-00000001", "name", "FIELD_FORMAT"),
+        (
+            parse_invoice_name,
+            f"taxpayers/{TAXPAYER}/invoices/11010126-00000001",
+            "name",
+            "FIELD_FORMAT",
+        ),
+        (
+            parse_invoice_name,
+            f"taxpayers/{TAXPAYER}/invoices/053002600111-0000000001",
+            "name",
+            "FIELD_FORMAT",
+        ),
+        (parse_invoice_name, f"taxpayers/{TAXPAYER}/invoices/{'1' * 20}\n", "name", "FIELD_FORMAT"),
+        (parse_invoice_name, f"taxpayers/{TAXPAYER}/invoices/{'1' * 9000}", "name", "FIELD_FORMAT"),
         (parse_point_name, f"taxpayers/{TAXPAYER}/points/65536", "point", "FIELD_FORMAT"),
         (parse_point_name, f"taxpayers/{TAXPAYER}/points/01", "point", "FIELD_FORMAT"),
         (parse_point_name, f"taxpayers/{TAXPAYER}/points/-1", "point", "FIELD_FORMAT"),

@@ -72,8 +72,11 @@ def test_a_lost_answer_is_in_doubt_until_the_authority_tells() -> None:
         advance_upload(state, UploadStep.ACCEPT)
 
 
-@pytest.mark.parametrize(
-    "state", [UploadState.ACCEPTED, UploadState.REJECTED, UploadState.SIGNATURE_REJECTED]
-)
-def test_a_verdict_is_final(state: UploadState) -> None:
-    assert not [key for key in UPLOAD_STEPS if key[0] is state]
+def test_an_acceptance_is_final() -> None:
+    assert not [key for key in UPLOAD_STEPS if key[0] is UploadState.ACCEPTED]
+
+
+@pytest.mark.parametrize("state", [UploadState.REJECTED, UploadState.SIGNATURE_REJECTED])
+def test_a_refusal_ends_only_by_a_retry_and_begins_anew(state: UploadState) -> None:
+    assert [key[1] for key in UPLOAD_STEPS if key[0] is state] == [UploadStep.RETRY]
+    assert advance_upload(state, UploadStep.RETRY) is UploadState.PENDING

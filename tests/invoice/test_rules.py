@@ -8,11 +8,22 @@ from typing import Any
 
 import pytest
 
-from invoice.document import Draft, Line, Nature, Original, ZeroRateFlag
+from invoice.document import Draft, Line, Nature, Original, Party, ZeroRateFlag
 from invoice.errors import InvalidInvoice
 from invoice.money import FEN_MAX
 from invoice.rules import check, violations
-from tests.invoice.builders import TAXPAYER, a_draft, a_line, a_red, bare, buyer, seller
+from tests.invoice.builders import (
+    DIGITAL,
+    ORIGINAL,
+    RECEIPT,
+    TAXPAYER,
+    a_draft,
+    a_line,
+    a_red,
+    bare,
+    buyer,
+    seller,
+)
 
 DISCOUNTED, DISCOUNT = Nature.DISCOUNTED, Nature.DISCOUNT
 EXEMPT = {"preferential": True, "preferential_policy": "免税"}
@@ -65,7 +76,12 @@ GOOD = {
     "differential with more to say": differential(remark="差额征税：80.00。派遣12人"),
     "red": a_red(),
     "red special": a_red(type="028", red_notice_number=NOTICE, red_reason=""),
-    "red of a digital invoice": a_red(type="007", original=Original(number="1" * 20)),
+    "digital general to a private buyer": a_draft(type="082", buyer=Party(name="张三")),
+    "digital special": a_draft(type="081"),
+    "two thousand lines, digital": a_draft(*[bare(amount_fen=100)] * 2000, type="082"),
+    "remark of 200 GBK bytes on digital": a_draft(type="081", remark="测" * 100),
+    "red digital general": a_red(type="082", original=DIGITAL, red_reason=""),
+    "red digital special": a_red(type="081", original=DIGITAL, red_notice_number=NOTICE),
     "red differential": a_red(
         bare(amount_fen=-10_000, rate_ppm=50_000, deduction_fen=-8_000), remark="差额征税：-80.00。"
     ),
@@ -92,6 +108,13 @@ BROKEN = [
     ("FIELD_REQUIRED", "buyer.bank_account", a_draft(type="004", buyer=buyer(bank_account=""))),
     ("FIELD_NOT_ALLOWED", "buyer.address_phone", a_draft(type="025")),
     ("FIELD_NOT_ALLOWED", "buyer.bank_account", a_draft(type="025")),
+    ("FIELD_REQUIRED", "buyer.tax_number", a_draft(type="081", buyer=buyer(tax_number=""))),
+    ("FIELD_REQUIRED", "buyer.address_phone", a_draft(type="081", buyer=buyer(address_phone=""))),
+    ("FIELD_REQUIRED", "buyer.bank_account", a_draft(type="081", buyer=buyer(bank_account=""))),
+    *[
+        ("FIELD_NOT_ALLOWED", "donation_project", a_draft(type=code, donation_project="乡村图书角"))
+        for code in ("007", "026", "028", "081", "082")
+    ],
     ("FIELD_REQUIRED", "clerk", a_draft(clerk="")),
     ("FIELD_REQUIRED", "lines[0].name", a_draft(a_line(name=""))),
     ("FIELD_REQUIRED", "lines[0].classification_code", a_draft(a_line(classification_code=""))),
@@ -105,6 +128,7 @@ BROKEN = [
     ("FIELD_TOO_LONG", "remark", a_draft(remark="a" * 131)),
     ("FIELD_TOO_LONG", "remark", a_draft(type="028", remark="测" * 66)),
     ("FIELD_TOO_LONG", "remark", a_draft(type="007", remark="测" * 101)),
+    ("FIELD_TOO_LONG", "remark", a_draft(type="082", remark="测" * 101)),
     ("FIELD_TOO_LONG", "red_reason", a_red(red_reason="测" * 101)),
     ("FIELD_TOO_LONG", "code_table_version", a_draft(code_table_version="1" * 21)),
     ("FIELD_TOO_LONG", "lines[0].name", a_draft(a_line(name="测" * 46))),
@@ -133,6 +157,7 @@ BROKEN = [
     ("LINE_COUNT", "lines", a_draft(lines=())),
     ("LINE_COUNT", "lines", a_draft(*[a_line()] * 101)),
     ("LINE_COUNT", "lines", a_draft(*[a_line()] * 2001, type="007", list_attached=True)),
+    ("LINE_COUNT", "lines", a_draft(*[a_line()] * 2001, type="082")),
     ("LIST_REQUIRED", "list_attached", a_draft(*[a_line()] * 9, type="007")),
     ("LIST_REQUIRED", "list_attached", a_draft(*[a_line()] * 9, type="004")),
     ("DISCOUNT_PLACEMENT", "lines[0].nature", a_draft(a_line(nature=DISCOUNTED), a_line())),
@@ -166,6 +191,7 @@ BROKEN = [
     ("RATE_NOT_AUTHORISED", "lines[0].rate_ppm", a_draft(a_line(rate_ppm=-1_000_000, tax_fen=0, tax_inclusive=True))),
     ("RATE_MIXED", "lines[1].rate_ppm", a_draft(a_line(), a_line(rate_ppm=15_000))),
     ("SPECIAL_ZERO_RATE", "lines[0].rate_ppm", a_draft(a_line(rate_ppm=0, zero_rate_flag=ZeroRateFlag.EXPORT), type="028")),
+    ("SPECIAL_ZERO_RATE", "lines[0].rate_ppm", a_draft(a_line(rate_ppm=0, zero_rate_flag=ZeroRateFlag.EXPORT), type="081")),
     ("ZERO_RATE_FLAG", "lines[0].zero_rate_flag", a_draft(a_line(rate_ppm=0))),
     ("ZERO_RATE_FLAG", "lines[0].zero_rate_flag", a_draft(a_line(zero_rate_flag=ZeroRateFlag.PLAIN_ZERO))),
     ("ZERO_RATE_FLAG", "lines[0].zero_rate_flag", a_draft(a_line(rate_ppm=0, zero_rate_flag=ZeroRateFlag.EXEMPT))),
@@ -210,9 +236,19 @@ BROKEN = [
     ("RED_ORIGINAL_REQUIRED", "original", a_red(original=Original(code="053002600111"))),
     ("FIELD_FORMAT", "original.code", a_red(original=Original(code="1", number="00000001"))),
     ("FIELD_FORMAT", "original.number", a_red(original=Original(code="053002600111", number="1"))),
-    ("FIELD_FORMAT", "original.number", a_red(original=Original(number="00000001"))),
+    ("FIELD_FORMAT", "original.code", a_red(original=Original(number="00000001"))),
+    ("FIELD_FORMAT", "original.number", a_red(original=Original(code="1", number="1"))),
+    ("FIELD_FORMAT", "original.code", a_red(original=DIGITAL)),
+    ("FIELD_FORMAT", "original.number", a_red(original=DIGITAL)),
+    ("FIELD_FORMAT", "original.code", a_red(original=RECEIPT)),
+    ("FIELD_FORMAT", "original.code", a_red(type="082", original=ORIGINAL)),
+    ("FIELD_FORMAT", "original.number", a_red(type="082", original=ORIGINAL)),
+    ("FIELD_FORMAT", "original.number", a_red(type="082", original=Original(number="00000001"))),
+    ("FIELD_FORMAT", "original.code", a_red(type="082", original=Original(code="053002600111", number=DIGITAL.number))),
+    ("FIELD_FORMAT", "original.number", a_red(type="025", original=Original(code="053002600111", number="1"))),
     ("RED_NOTICE_REQUIRED", "red_notice_number", a_red(type="028")),
     ("RED_NOTICE_REQUIRED", "red_notice_number", a_red(type="004")),
+    ("RED_NOTICE_REQUIRED", "red_notice_number", a_red(type="081", original=DIGITAL)),
     ("FIELD_FORMAT", "red_notice_number", a_red(type="004", red_notice_number=NOTICE[:-1] + "9")),
     ("FIELD_REQUIRED", "red_reason", a_red(red_reason="")),
     ("RED_SIGN", "lines[0].amount_fen", a_red(bare(amount_fen=2000))),

@@ -33,9 +33,9 @@ _NATURES = {
 _FLAGS = dict(enumerate(ZeroRateFlag))
 
 
-def taxpayers() -> dict[str, Taxpayer]:
+def taxpayers(file: str = "taxpayers.json") -> dict[str, Taxpayer]:
     """Return the sample taxpayers by tax number."""
-    rows = json.loads((SAMPLES / "taxpayers.json").read_text("utf-8"))
+    rows = json.loads((SAMPLES / file).read_text("utf-8"))
     return {row["tax_no"]: _taxpayer(row) for row in rows}
 
 
@@ -63,6 +63,7 @@ def draft(request: IssueInvoiceRequest) -> Draft:
         red_reason=request.red_reason,
         list_attached=request.list_attached,
         code_table_version=request.code_table_version,
+        donation_project=request.donation_project,
     )
 
 
