@@ -23,6 +23,7 @@ from authority.port import (
     DeviceCertificate,
     Grant,
     Registration,
+    StockReturn,
     Submission,
     SubmissionResult,
     TimeObserver,
@@ -142,6 +143,31 @@ class GrpcAuthority:
                 raise
             return None
 
+    async def return_stock(
+        self,
+        *,
+        request_id: str,
+        tax_number: str,
+        type: str,
+        code: str,
+        prefix: str,
+        width: int,
+        first: int,
+        count: int,
+    ) -> StockReturn:
+        """See the port."""
+        request = wire.ReturnStockRequest(
+            request_id=request_id,
+            tax_number=tax_number,
+            type=type,
+            code=code,
+            prefix=prefix,
+            width=width,
+            first=first,
+            count=count,
+        )
+        return await self._call(self._stub.ReturnStock, request, messages.stock_return)
+
     async def submit(self, submission: Submission) -> Acceptance:
         """See the port."""
         request = messages.submission_request(submission)
@@ -224,7 +250,7 @@ def _channel(config: AuthorityConfig) -> grpc.aio.Channel:
     try:
         roots = config.root_certificates.read_bytes()
     except OSError as error:
-        raise ValueError(f"authority.root_certificates cannot be read: {error}") from error
+        raise ValueError(f"{config.section}.root_certificates cannot be read: {error}") from error
     credentials = grpc.ssl_channel_credentials(root_certificates=roots)
     return grpc.aio.secure_channel(config.target, credentials, options=_CHANNEL_OPTIONS)
 

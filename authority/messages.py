@@ -5,6 +5,7 @@ raises ValueError; the client reports it as *unknown*, since the call may well h
 """
 
 from collections.abc import Sequence
+from datetime import date
 
 from authority.port import (
     Event,
@@ -13,9 +14,11 @@ from authority.port import (
     OfflineLimits,
     RateWindow,
     Registration,
+    StockReturn,
     Submission,
     SubmissionResult,
     TypeAllowance,
+    UploadItem,
     Verdict,
 )
 from invoice.document import Party
@@ -94,10 +97,14 @@ def _offline_limits(wire: authority_pb2.OfflineLimits) -> OfflineLimits:
 
 
 def grant(wire: authority_pb2.Grant) -> Grant:
-    """Read a grant; ValueError when it is in no known state or holds no number."""
+    """Read a grant; ValueError when its state, its numbers or its deadline are none."""
     states = {authority_pb2.Grant.STATE_GRANTED: False, authority_pb2.Grant.STATE_CONFIRMED: True}
     if wire.state not in states or wire.count < 1 or wire.width < 1:
         raise ValueError(f"not a grant: {wire.grant_id!r}")
+    if wire.issue_deadline and date.fromisoformat(wire.issue_deadline).isoformat() != (
+        wire.issue_deadline
+    ):
+        raise ValueError(f"not a day as YYYY-MM-DD: {wire.issue_deadline!r}")
     return Grant(
         grant_id=wire.grant_id,
         request_id=wire.request_id,
@@ -109,7 +116,15 @@ def grant(wire: authority_pb2.Grant) -> Grant:
         first=wire.first,
         count=wire.count,
         confirmed=states[wire.state],
+        issue_deadline=wire.issue_deadline,
     )
+
+
+def stock_return(answer: authority_service_pb2.ReturnStockResponse) -> StockReturn:
+    """Read a return; ValueError when it has no serial."""
+    if not answer.return_serial:
+        raise ValueError("a return without serial")
+    return StockReturn(return_serial=answer.return_serial)
 
 
 def submission_request(submission: Submission) -> authority_service_pb2.SubmitInvoicesRequest:
@@ -117,22 +132,28 @@ def submission_request(submission: Submission) -> authority_service_pb2.SubmitIn
     return authority_service_pb2.SubmitInvoicesRequest(
         submission_id=submission.submission_id,
         tax_number=submission.tax_number,
-        items=[
-            authority_pb2.UploadItem(
-                event=_EVENT_WIRE[item.event],
-                code=item.code,
-                number=item.number,
-                content=item.content,
-                signature=item.signature,
-                key_id=item.key_id,
-            )
-            for item in submission.items
-        ],
+        items=[_upload_item(item) for item in submission.items],
         certificates=[
             authority_pb2.KeyCertificate(key_id=key_id, certificate=certificate)
             for key_id, certificate in sorted(submission.certificates.items())
         ],
     )
+
+
+def _upload_item(item: UploadItem) -> authority_pb2.UploadItem:
+    wire = authority_pb2.UploadItem(
+        event=_EVENT_WIRE[item.event],
+        code=item.code,
+        number=item.number,
+        content=item.content,
+        signature=item.signature,
+        key_id=item.key_id,
+    )
+    if item.original is not None:
+        wire.original_content = item.original.content
+        wire.original_signature = item.original.signature
+        wire.original_key_id = item.original.key_id
+    return wire
 
 
 def submission_result(wire: authority_pb2.SubmissionResult) -> SubmissionResult:

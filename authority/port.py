@@ -98,7 +98,8 @@ class DeviceCertificate:
 class Grant:
     """Numbers granted: ``prefix`` + running part from ``first``, ``width`` digits in all.
 
-    Not usable before ``confirmed``. ``count`` may be less than was asked for.
+    Not usable before ``confirmed``. ``count`` may be less than was asked for. ``issue_deadline`` is
+    the last civil day on which its numbers may be issued, ``YYYY-MM-DD``, empty for no limit.
     """
 
     grant_id: str
@@ -111,11 +112,31 @@ class Grant:
     first: int
     count: int
     confirmed: bool
+    issue_deadline: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockReturn:
+    """Numbers given back for good (退回), under the authority's serial."""
+
+    return_serial: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginalStatement:
+    """The invoice a void is about: its signed bytes and which certificate they verify under."""
+
+    content: bytes
+    signature: bytes
+    key_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadItem:
-    """One event to upload: the signed bytes and which certificate they verify under."""
+    """One event to upload: the signed bytes and which certificate they verify under.
+
+    ``original`` goes with a VOID and with nothing else.
+    """
 
     event: Event
     code: str
@@ -123,6 +144,7 @@ class UploadItem:
     content: bytes
     signature: bytes
     key_id: str
+    original: OriginalStatement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +191,10 @@ class Authority(Protocol):
     async def register_taxpayer(
         self, seller: Party, wanted: Sequence[TypeAllowance]
     ) -> Registration:
-        """Register a seller. Refused: TAX_NUMBER_INVALID, REGISTERED_OTHERWISE."""
+        """Register a seller.
+
+        Refused: TAX_NUMBER_INVALID, REGISTERED_OTHERWISE, TYPE_NOT_GRANTED (another authority's).
+        """
         ...
 
     async def register_device(self, *, request_id: str, tax_number: str, kind: str) -> str:
@@ -195,6 +220,25 @@ class Authority(Protocol):
 
     async def get_grant(self, request_id: str) -> Grant | None:
         """Find a grant by the request that asked for it; None when it has not arrived."""
+        ...
+
+    async def return_stock(
+        self,
+        *,
+        request_id: str,
+        tax_number: str,
+        type: str,
+        code: str,
+        prefix: str,
+        width: int,
+        first: int,
+        count: int,
+    ) -> StockReturn:
+        """Give numbers back for good (退回): ``count`` of them from running part ``first`` on.
+
+        Refused: TAXPAYER_UNKNOWN, REQUEST_ID_REUSED, NUMBER_NOT_GRANTED, ALREADY_RETURNED,
+        NUMBER_USED.
+        """
         ...
 
     async def submit(self, submission: Submission) -> Acceptance:

@@ -3,7 +3,7 @@
 It is the independent other side: it shares no code with the gateway but the generated messages.
 For development and tests only; it listens on loopback unless told otherwise.
 
-Pure parts: ``policy``, ``windows``, ``allocation``, ``identifiers``, ``content``, ``signatures``,
-``verdicts``, ``faults``. The only SQL is in ``schema`` and the ``…_table`` files; the only gRPC in
-``refusals``, ``desk``, ``servicer`` and ``control``.
+Pure parts: ``policy``, ``departments``, ``windows``, ``allocation``, ``identifiers``, ``content``,
+``signatures``, ``claims``, ``verdicts``, ``faults``. The only SQL is in ``schema`` and the
+``…_table`` files; the only gRPC in ``desk``, ``servicer`` and ``control``.
 """

@@ -14,7 +14,7 @@ from typing import Final
 import grpc
 import uvloop
 
-from authority.simulator import policy_table
+from authority.simulator import department_table, policy_table
 from authority.simulator.ca import open_ca
 from authority.simulator.control import SimulatorServicer
 from authority.simulator.desk import Desk
@@ -49,8 +49,17 @@ async def _serve(options: Options) -> int:
         store = Store(options.store)
         lifetimes.push_async_callback(store.close)
         issuer = open_ca(options.store, datetime.fromtimestamp(time.time(), tz=UTC))
+        department = await store.run(
+            lambda connection: department_table.settle(connection, options.office)
+        )
         in_force = await _put_in_force(store, options)
-        office = Office(store=store, in_force=in_force, issuer=issuer, clock=time.time_ns)
+        office = Office(
+            store=store,
+            in_force=in_force,
+            issuer=issuer,
+            department=department,
+            clock=time.time_ns,
+        )
         intake = Intake(
             store=store,
             in_force=in_force,

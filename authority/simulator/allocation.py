@@ -2,20 +2,23 @@
 
 Each *series* counts one code stem: region, year and kind for coded types, the fixed prefix for
 fully digital ones. Ranges are cut from it one after the other, whoever asks, so no two grants
-share a number. A batch (批次) that cannot hold the whole range is left for the next one: a grant is
+share a number, and none is granted again after its return. A batch (批次) that cannot hold the whole range is left for the next one: a grant is
 one range under one code. Pure; the caller stores the shortened series in the granting transaction.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
+from authority.simulator.departments import DONATION
+
 # Kind digits, domain reference §2: 11 electronic general, 13 electronic special, 04 folded general
 # (折叠票), 06 roll (卷票).
 _KINDS: Final = {"026": "11", "028": "13", "007": "04", "025": "06"}
 _SPECIAL_PAPER: Final = "004"
 _DIGITAL: Final = frozenset({"081", "082"})
+# Class and kind of a donation receipt (公益事业捐赠票据).
+_DONATION_KIND: Final = "0601"
 
-TYPES: Final = frozenset(_KINDS) | {_SPECIAL_PAPER} | _DIGITAL
 DIGITAL_COUNT_MAX: Final = 5000
 
 
@@ -27,8 +30,9 @@ class SeriesExhausted(Exception):
 class Layout:
     """How numbers of one stem are written.
 
-    ``code_head`` + batch (``batch_digits``) + ``code_tail`` is the invoice code, empty for digital
-    types (``batch_digits`` 0), whose numbers start with ``prefix``. ``width`` digits a number.
+    ``code_head`` + batch (``batch_digits``) + ``code_tail`` is the invoice code; without digits there
+    is one batch only. It is empty for digital types, whose numbers start with ``prefix``. ``width``
+    digits a number.
     """
 
     code_head: str
@@ -49,9 +53,8 @@ class Layout:
 
     def code(self, batch: int) -> str:
         """Return the invoice code of a batch."""
-        if self.batch_digits == 0:
-            return ""
-        return f"{self.code_head}{batch:0{self.batch_digits}d}{self.code_tail}"
+        digits = f"{batch:0{self.batch_digits}d}" if self.batch_digits else ""
+        return f"{self.code_head}{digits}{self.code_tail}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +77,17 @@ class Range:
 
 
 def layout(type_: str, *, region: str, year: int) -> Layout:
-    """Return how numbers of a type in :data:`TYPES` are written. ``region`` is four digits."""
+    """Return how numbers of a type some department grants are written. ``region``: four digits."""
     yy = f"{year % 100:02d}"
     if type_ in _DIGITAL:
         # 1–2 year, 3–4 province, 5 channel. Both digital types share one series, since nothing in
         # their numbers tells them apart.
         prefix = f"{yy}{region[:2]}1"
         return Layout(code_head="", batch_digits=0, code_tail="", prefix=prefix, width=20)
+    if type_ == DONATION:
+        # 1–2 region, 3–4 class, 5–6 kind, 7–8 year.
+        code = f"{region[:2]}{_DONATION_KIND}{yy}"
+        return Layout(code_head=code, batch_digits=0, code_tail="", prefix="", width=10)
     if type_ == _SPECIAL_PAPER:
         # 1–4 region, 5–6 year, 7 batch, 8 kind (1 special), 9 copies (3), 10 amount tier (0: by
         # computer).

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from authority.simulator.allocation import TYPES
+from authority.simulator.departments import House
 from authority.simulator.identifiers import tax_number_valid
 from authority.simulator.policy import Policy
 from authority.simulator.refusal import Refusal, malformed
@@ -17,10 +17,13 @@ _RATES_PPM: Final = frozenset(
 _TEXT_BYTES_MAX: Final = 400
 
 
-def decide(seller: Seller, wanted: Sequence[Allowance], policy: Policy) -> Registration:
-    """Return the registration that an application earns; types we do not know are left out.
+def decide(
+    seller: Seller, wanted: Sequence[Allowance], policy: Policy, house: House
+) -> Registration:
+    """Return the registration that an application earns; types nobody grants are left out.
 
-    Refused: TAX_NUMBER_INVALID; REQUEST_INVALID when a field is malformed.
+    Refused: TAX_NUMBER_INVALID; TYPE_NOT_GRANTED for a type of the other department;
+    REQUEST_INVALID when a field is malformed.
     """
     if not tax_number_valid(seller.tax_number):
         raise Refusal("TAX_NUMBER_INVALID", f"{seller.tax_number!r} is no social credit code")
@@ -31,9 +34,12 @@ def decide(seller: Seller, wanted: Sequence[Allowance], policy: Policy) -> Regis
             raise malformed("seller", f"a field has more than {_TEXT_BYTES_MAX} bytes")
     if len({each.type for each in wanted}) != len(wanted):
         raise malformed("wanted", "a type comes twice")
+    for each in wanted:
+        if each.type in house.foreign_types:
+            raise Refusal("TYPE_NOT_GRANTED", f"{each.type} is granted elsewhere", type=each.type)
     return Registration(
         seller=seller,
-        allowances=tuple(_allowance(each, policy) for each in wanted if each.type in TYPES),
+        allowances=tuple(_allowance(each, policy) for each in wanted if each.type in house.types),
         offline_limits=policy.offline_limits,
     )
 

@@ -6,7 +6,13 @@ from collections.abc import AsyncIterator
 
 import grpc
 
-from authority.simulator import call_table, grant_table, messages, submission_table
+from authority.simulator import (
+    call_table,
+    grant_table,
+    messages,
+    return_table,
+    submission_table,
+)
 from authority.simulator.desk import Context, Desk
 from authority.simulator.faults import Mischief
 from authority.simulator.office import Office
@@ -57,6 +63,10 @@ class SimulatorServicer(SimulatorServiceServicer):
                 for row in page:
                     grant = messages.grant(grant_table.grant_of(row))
                     yield wire.ExportRecordResponse(grant=grant)
+            async for page in snapshot.pages(return_table.EXPORT, whose):
+                for row in page:
+                    stock_return = messages.stock_return(return_table.return_of(row))
+                    yield wire.ExportRecordResponse(stock_return=stock_return)
             async for page in snapshot.pages(submission_table.EXPORT, whose):
                 for row in page:
                     yield wire.ExportRecordResponse(event=messages.recorded_event(row))

@@ -1,7 +1,8 @@
 """Grants of numbers in two phases, and the holding they are measured against."""
 
 from dataclasses import dataclass
-from typing import Final
+from datetime import date, timedelta
+from typing import Any, Final
 
 import apsw
 
@@ -21,16 +22,25 @@ from authority.simulator.refusal import Refusal
 from authority.simulator.registry_table import require_taxpayer
 
 _BY_REQUEST: Final = """
-SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count, confirmed
+SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count,
+       confirmed, issue_deadline
 FROM stock_grant WHERE request_id = :request_id
 """
 _BY_ID: Final = """
-SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count, confirmed
+SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count,
+       confirmed, issue_deadline
 FROM stock_grant WHERE grant_id = :grant_id
 """
 _BY_NUMBER: Final = """
-SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count, confirmed
+SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count,
+       confirmed, issue_deadline
 FROM stock_grant
+WHERE code = :code AND prefix = :prefix AND width = :width AND first <= :running
+ORDER BY first DESC LIMIT 1
+"""
+# Returns never overlap.
+_RETURNED_UP_TO: Final = """
+SELECT first + count FROM stock_return
 WHERE code = :code AND prefix = :prefix AND width = :width AND first <= :running
 ORDER BY first DESC LIMIT 1
 """
@@ -38,9 +48,9 @@ _CONFIRM: Final = "UPDATE stock_grant SET confirmed = 1 WHERE grant_id = :grant_
 _ADD: Final = """
 INSERT INTO stock_grant
     (grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count,
-     confirmed)
+     confirmed, issue_deadline)
 VALUES (:grant_id, :request_id, :tax_number, :type, :wanted_count, :code, :prefix, :width, :first,
-        :count, 0)
+        :count, 0, :issue_deadline)
 """
 _SERIES: Final = "SELECT batch, next FROM series WHERE stem = :stem"
 _SAVE_SERIES: Final = """
@@ -55,18 +65,37 @@ _HOLD: Final = """
 UPDATE allowance SET granted_count = granted_count + :count
 WHERE tax_number = :tax_number AND type = :type
 """
+_RELEASE: Final = """
+UPDATE allowance SET granted_count = granted_count - :count
+WHERE tax_number = :tax_number AND type = :type
+"""
 _USE: Final = """
 UPDATE allowance SET used_count = used_count + 1 WHERE tax_number = :tax_number AND type = :type
 """
 
 EXPORT: Final = """
-SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count, confirmed
+SELECT grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count,
+       confirmed, issue_deadline
 FROM stock_grant WHERE :tax_number IN ('', tax_number) ORDER BY grant_id
 """
 
 # Numbers of fully digital invoices are held by year, province and channel.
 _DIGITAL_WIDTH: Final = 20
 _DIGITAL_PREFIX_LENGTH: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a new grant follows: the civil day, how many days it lasts (0: any), its id's start."""
+
+    today: date
+    issue_days: int
+    initial: str
+
+    @property
+    def issue_deadline(self) -> str:
+        """The last civil day of its numbers, empty for none."""
+        return (self.today + timedelta(self.issue_days)).isoformat() if self.issue_days else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +113,10 @@ class Grant:
     first: int
     count: int
     confirmed: bool
+    issue_deadline: str
 
 
-def grant_of(row: tuple[str, str, str, str, int, str, str, int, int, int, int]) -> Grant:
+def grant_of(row: tuple[Any, ...]) -> Grant:
     """Read a row of :data:`EXPORT`."""
     return Grant(
         grant_id=row[0],
@@ -100,6 +130,7 @@ def grant_of(row: tuple[str, str, str, str, int, str, str, int, int, int, int]) 
         first=row[8],
         count=row[9],
         confirmed=bool(row[10]),
+        issue_deadline=row[11],
     )
 
 
@@ -110,7 +141,7 @@ def grant_stock(
     tax_number: str,
     type_: str,
     wanted_count: int,
-    year: int,
+    terms: Terms,
 ) -> Grant:
     """Grant numbers, or answer the grant of the request. Refused: as the RPC says."""
     require_taxpayer(connection, tax_number)
@@ -125,7 +156,8 @@ def grant_stock(
         return present
     count = count_granted(type_, wanted_count)
     _hold(connection, tax_number, type_, count)
-    cut = _cut(connection, layout(type_, region=region(tax_number), year=year), count)
+    form = layout(type_, region=region(tax_number), year=terms.today.year)
+    cut = _cut(connection, form, count)
     return _add(
         connection,
         cut,
@@ -133,6 +165,7 @@ def grant_stock(
         tax_number=tax_number,
         type_=type_,
         wanted_count=wanted_count,
+        terms=terms,
     )
 
 
@@ -152,20 +185,36 @@ def confirm(connection: apsw.Connection, grant_id: str) -> Grant:
 
 
 def find_holder(connection: apsw.Connection, *, code: str, number: str) -> Grant | None:
-    """Return the confirmed grant that holds a number, None when none does."""
+    """Return the confirmed grant that holds a number; None when none does, or it was returned."""
     digital = len(number) == _DIGITAL_WIDTH
     prefix = number[:_DIGITAL_PREFIX_LENGTH] if digital else ""
     running = running_part(number, prefix=prefix, width=len(number))
     if running is None:
         return None
+    place = {"code": code, "prefix": prefix, "width": len(number), "running": running}
+    returned_up_to = connection.execute(_RETURNED_UP_TO, place).fetchone()
+    if returned_up_to is not None and running < returned_up_to[0]:
+        return None
+    return find_granted(connection, code=code, prefix=prefix, width=len(number), running=running)
+
+
+def find_granted(
+    connection: apsw.Connection, *, code: str, prefix: str, width: int, running: int
+) -> Grant | None:
+    """Return the confirmed grant that a number came with, None when it came with none."""
     row = connection.execute(
-        _BY_NUMBER, {"code": code, "prefix": prefix, "width": len(number), "running": running}
+        _BY_NUMBER, {"code": code, "prefix": prefix, "width": width, "running": running}
     ).fetchone()
     if row is None:
         return None
     grant = grant_of(row)
-    held = grant.confirmed and running < grant.first + grant.count
-    return grant if held else None
+    holds = grant.confirmed and running < grant.first + grant.count
+    return grant if holds else None
+
+
+def release(connection: apsw.Connection, *, tax_number: str, type_: str, count: int) -> None:
+    """Count numbers as no longer held, since they were returned."""
+    connection.execute(_RELEASE, {"tax_number": tax_number, "type": type_, "count": count})
 
 
 def use(connection: apsw.Connection, *, tax_number: str, type_: str) -> None:
@@ -210,9 +259,10 @@ def _add(
     tax_number: str,
     type_: str,
     wanted_count: int,
+    terms: Terms,
 ) -> Grant:
     grant = Grant(
-        grant_id=f"G{count_up(connection, 'grant'):012d}",
+        grant_id=f"{terms.initial}G{count_up(connection, 'grant'):012d}",
         request_id=request_id,
         tax_number=tax_number,
         type=type_,
@@ -223,6 +273,7 @@ def _add(
         first=cut.first,
         count=cut.count,
         confirmed=False,
+        issue_deadline=terms.issue_deadline,
     )
     connection.execute(
         _ADD,
@@ -237,6 +288,7 @@ def _add(
             "width": cut.width,
             "first": cut.first,
             "count": cut.count,
+            "issue_deadline": grant.issue_deadline,
         },
     )
     return grant

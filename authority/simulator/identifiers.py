@@ -11,8 +11,6 @@ _ALPHABET: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _TAX_NUMBER: Final = re.compile(rf"[{_ALPHABET}]{{2}}[0-9]{{6}}[{_ALPHABET}]{{10}}", re.ASCII)
 _WEIGHTS: Final = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 
-_MACHINE_FIRST: Final = 661_000_000_000
-
 
 def request_id_valid(text: str) -> bool:
     """Say whether ``text`` is 1–120 of ``[0-9A-Za-z._:-]``."""
@@ -35,6 +33,6 @@ def region(tax_number: str) -> str:
     return tax_number[2:6]
 
 
-def machine_number(ordinal: int) -> str:
+def machine_number(ordinal: int, *, machine_first: int) -> str:
     """Return the 12-digit machine number (机器编号) of the ``ordinal``-th device, from 1."""
-    return f"{_MACHINE_FIRST + ordinal:012d}"
+    return f"{machine_first + ordinal:012d}"

@@ -6,15 +6,14 @@ event loop stays free; judging needs the record and runs in the store's transact
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import apsw
 
-from authority.simulator import call_table, content, registry_table, submission_table
+from authority.simulator import call_table, registry_table, submission_table
+from authority.simulator.claims import Item, Reader, Submission
 from authority.simulator.faults import Mischief
 from authority.simulator.identifiers import request_id_valid
 from authority.simulator.office import Clock, PolicyInForce
@@ -22,31 +21,8 @@ from authority.simulator.refusal import Refusal, malformed
 from authority.simulator.signatures import Verifier
 from authority.simulator.store import Store
 from authority.simulator.submission_table import JudgedItem, Taken
-from authority.simulator.verdicts import SCHEMA_OF, Claim, Event
 
 COUNT_MAX: Final = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One event as it came; ``event`` is None when it is none we know."""
-
-    event: Event | None
-    code: str
-    number: str
-    content: bytes
-    signature: bytes
-    key_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """Events as they came, with the certificates (DER) they name."""
-
-    submission_id: str
-    tax_number: str
-    items: Sequence[Item]
-    certificates: Mapping[str, bytes]
 
 
 class Intake:
@@ -88,7 +64,8 @@ class Intake:
         _check_shape(submission)
         now_s = self._clock() / 1e9
         loop = asyncio.get_running_loop()
-        claims = await loop.run_in_executor(self._thread, self._read, submission, now_s)
+        reader = Reader(submission, self._verifier, now_s)
+        claims = await loop.run_in_executor(self._thread, reader.claims)
         whims = [mischief.item() for _ in submission.items]
         poisoned = any(
             mischief.poisoned(code=item.code, number=item.number) for item in submission.items
@@ -152,45 +129,6 @@ class Intake:
 
         return await self._store.run(job)
 
-    def _read(self, submission: Submission, now_s: float) -> list[Claim] | None:
-        """Read and verify every item; None when one cannot be read."""
-        try:
-            return [self._claim(item, submission, now_s) for item in submission.items]
-        except content.Unreadable:
-            return None
-
-    def _claim(self, item: Item, submission: Submission, now_s: float) -> Claim:
-        if item.event is None:
-            raise content.Unreadable("an unknown event")
-        read = content.read(item.content)
-        disagreement = content.disagreement(
-            read,
-            schema=SCHEMA_OF[item.event],
-            tax_number=submission.tax_number,
-            code=item.code,
-            number=item.number,
-            now_s=now_s,
-        )
-        authentic = not disagreement and self._verifier.verifies(
-            certificate=submission.certificates.get(item.key_id, b""),
-            machine_number=read.device,
-            tax_number=submission.tax_number,
-            schema=read.schema,
-            content=item.content,
-            signature=item.signature,
-            now=datetime.fromtimestamp(now_s, tz=UTC),
-        )
-        return Claim(
-            event=item.event,
-            code=item.code,
-            number=item.number,
-            content=read,
-            content_digest=hashlib.sha256(item.content).digest(),
-            signature_digest=hashlib.sha256(item.signature).digest(),
-            disagreement=disagreement,
-            authentic=authentic,
-        )
-
 
 def _check_shape(submission: Submission) -> None:
     if not request_id_valid(submission.submission_id):
@@ -205,8 +143,24 @@ def _digest(items: Sequence[Item]) -> bytes:
     """Return what tells one list of items from another; each part with its length before it."""
     digest = hashlib.sha256()
     for item in items:
-        texts = ((item.event or ""), item.code, item.number, item.key_id)
-        for part in (*(text.encode() for text in texts), item.content, item.signature):
+        for part in _parts(item):
             digest.update(len(part).to_bytes(8))
             digest.update(part)
     return digest.digest()
+
+
+def _parts(item: Item) -> Iterator[bytes]:
+    """Yield what an item consists of. The first part tells how many follow.
+
+    Without an original they are what they were before voids carried one: a submission that an older
+    simulator took must be known again.
+    """
+    event = item.event or ""
+    texts = (
+        f"{event}+" if item.original else event,
+        *(item.code, item.number, item.signed.key_id),
+    )
+    yield from (text.encode() for text in texts)
+    yield from (item.signed.content, item.signed.signature)
+    if item.original is not None:
+        yield from (item.original.key_id.encode(), item.original.content, item.original.signature)

@@ -1,15 +1,18 @@
 """The simulator's records to wire messages and back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from authority.simulator.claims import Item, Signed, Submission
 from authority.simulator.faults import FaultPlan
 from authority.simulator.grant_table import Grant
-from authority.simulator.intake import COUNT_MAX, Item, Submission
+from authority.simulator.intake import COUNT_MAX
 from authority.simulator.policy import OfflineLimits, Policy, Window
 from authority.simulator.registry_table import Allowance, Registration, Seller
+from authority.simulator.return_table import Numbers, StockReturn
 from authority.simulator.submission_table import JudgedItem
 from authority.simulator.verdicts import Event, Outcome
 from taxcontrol.authority.v1 import authority_pb2, authority_service_pb2, simulator_service_pb2
@@ -102,6 +105,35 @@ def grant(record: Grant) -> authority_pb2.Grant:
         first=record.first,
         count=record.count,
         state=state,
+        issue_deadline=record.issue_deadline,
+    )
+
+
+def numbers(wire: authority_service_pb2.ReturnStockRequest) -> Numbers:
+    """Read which numbers are returned."""
+    return Numbers(
+        tax_number=wire.tax_number,
+        type=wire.type,
+        code=wire.code,
+        prefix=wire.prefix,
+        width=wire.width,
+        first=wire.first,
+        count=wire.count,
+    )
+
+
+def stock_return(record: StockReturn) -> authority_pb2.StockReturn:
+    """Write a return."""
+    return authority_pb2.StockReturn(
+        return_serial=record.return_serial,
+        request_id=record.request_id,
+        tax_number=record.numbers.tax_number,
+        type=record.numbers.type,
+        code=record.numbers.code,
+        prefix=record.numbers.prefix,
+        width=record.numbers.width,
+        first=record.numbers.first,
+        count=record.numbers.count,
     )
 
 
@@ -110,18 +142,24 @@ def submission(wire: authority_service_pb2.SubmitInvoicesRequest) -> Submission:
     return Submission(
         submission_id=wire.submission_id,
         tax_number=wire.tax_number,
-        items=[
-            Item(
-                event=_EVENT.get(item.event),
-                code=item.code,
-                number=item.number,
-                content=item.content,
-                signature=item.signature,
-                key_id=item.key_id,
-            )
-            for item in wire.items
-        ],
+        items=[_item(item) for item in wire.items],
         certificates={each.key_id: each.certificate for each in wire.certificates},
+    )
+
+
+def _item(wire: authority_pb2.UploadItem) -> Item:
+    original = Signed(
+        content=wire.original_content,
+        signature=wire.original_signature,
+        key_id=wire.original_key_id,
+    )
+    nothing = Signed(content=b"", signature=b"", key_id="")
+    return Item(
+        event=_EVENT.get(wire.event),
+        code=wire.code,
+        number=wire.number,
+        signed=Signed(content=wire.content, signature=wire.signature, key_id=wire.key_id),
+        original=None if original == nothing else original,
     )
 
 
@@ -173,7 +211,8 @@ def policy(wire: simulator_service_pb2.SetPolicyRequest, present: Policy) -> Pol
             count_max=given.count_max if given.HasField("count_max") else None,
             lock_day=given.lock_day if given.HasField("lock_day") else None,
         )
-    return Policy(
+    return replace(
+        present,
         windows=tuple(
             Window(period_ms=each.period_ms, call_count_max=each.call_count_max)
             for each in wire.windows

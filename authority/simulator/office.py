@@ -6,12 +6,21 @@ from typing import Final
 
 import apsw
 
-from authority.simulator import applications, ca, grant_table, policy_table, registry_table
-from authority.simulator.grant_table import Grant
+from authority.simulator import (
+    applications,
+    ca,
+    grant_table,
+    policy_table,
+    registry_table,
+    return_table,
+)
+from authority.simulator.departments import HOUSES, Department
+from authority.simulator.grant_table import Grant, Terms
 from authority.simulator.identifiers import request_id_valid
 from authority.simulator.policy import Policy
 from authority.simulator.refusal import Refusal, malformed
 from authority.simulator.registry_table import Allowance, Registration, Seller
+from authority.simulator.return_table import Numbers, StockReturn
 from authority.simulator.store import Store
 
 Clock = Callable[[], int]
@@ -19,6 +28,8 @@ Clock = Callable[[], int]
 
 _SHANGHAI: Final = timezone(timedelta(hours=8))
 _KIND_LENGTH_MAX: Final = 40
+# What a 64-bit integer holds, whatever is counted from there.
+_RUNNING_DIGITS_MAX: Final = 18
 
 
 class PolicyInForce:
@@ -30,14 +41,21 @@ class PolicyInForce:
 
 
 class Office:
-    """Registers, certifies and grants. Every method may raise :class:`Refusal`."""
+    """Registers, certifies, grants and takes back. Every method may raise :class:`Refusal`."""
 
     def __init__(
-        self, *, store: Store, in_force: PolicyInForce, issuer: ca.Ca, clock: Clock
+        self,
+        *,
+        store: Store,
+        in_force: PolicyInForce,
+        issuer: ca.Ca,
+        department: Department,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._in_force = in_force
         self._issuer = issuer
+        self._house = HOUSES[department]
         self._clock = clock
 
     @property
@@ -52,7 +70,7 @@ class Office:
 
     async def register_taxpayer(self, seller: Seller, wanted: Sequence[Allowance]) -> Registration:
         """Register a taxpayer, idempotent by tax number."""
-        registration = applications.decide(seller, wanted, self.policy)
+        registration = applications.decide(seller, wanted, self.policy, self._house)
         return await self._store.run(
             lambda connection: registry_table.register_taxpayer(connection, registration)
         )
@@ -64,7 +82,11 @@ class Office:
             raise malformed("kind", f"has 1 to {_KIND_LENGTH_MAX} characters")
         return await self._store.run(
             lambda connection: registry_table.register_device(
-                connection, request_id=request_id, tax_number=tax_number, kind=kind
+                connection,
+                request_id=request_id,
+                tax_number=tax_number,
+                kind=kind,
+                machine_first=self._house.machine_first,
             )
         )
 
@@ -81,7 +103,11 @@ class Office:
         _check_id("request_id", request_id)
         if count < 1:
             raise malformed("count", "is 1 or more")
-        year = datetime.fromtimestamp(self._clock() / 1e9, tz=_SHANGHAI).year
+        terms = Terms(
+            today=datetime.fromtimestamp(self._clock() / 1e9, tz=_SHANGHAI).date(),
+            issue_days=self.policy.issue_days,
+            initial=self._house.initial,
+        )
         return await self._store.run(
             lambda connection: grant_table.grant_stock(
                 connection,
@@ -89,7 +115,7 @@ class Office:
                 tax_number=tax_number,
                 type_=type_,
                 wanted_count=count,
-                year=year,
+                terms=terms,
             )
         )
 
@@ -105,6 +131,19 @@ class Office:
         if grant is None:
             raise Refusal("GRANT_UNKNOWN", f"no grant was asked for by {request_id!r}")
         return grant
+
+    async def return_stock(self, *, request_id: str, numbers: Numbers) -> StockReturn:
+        """Take numbers back, idempotent by request id."""
+        _check_id("request_id", request_id)
+        _check_numbers(numbers)
+        return await self._store.run(
+            lambda connection: return_table.return_stock(
+                connection,
+                request_id=request_id,
+                numbers=numbers,
+                series=f"{self._house.initial}RT",
+            )
+        )
 
     async def set_policy(self, policy: Policy) -> None:
         """Put a policy in force, durably."""
@@ -137,3 +176,15 @@ class Office:
 def _check_id(field: str, text: str) -> None:
     if not request_id_valid(text):
         raise malformed(field, "is 1–120 of 0-9 A-Z a-z . _ : -")
+
+
+def _check_numbers(numbers: Numbers) -> None:
+    if numbers.prefix and not (numbers.prefix.isascii() and numbers.prefix.isdigit()):
+        raise malformed("prefix", "has digits only")
+    digits = numbers.width - len(numbers.prefix)
+    if not 1 <= digits <= _RUNNING_DIGITS_MAX:
+        raise malformed("width", f"is 1 to {_RUNNING_DIGITS_MAX} more than the prefix has")
+    if numbers.count < 1:
+        raise malformed("count", "is 1 or more")
+    if not 0 <= numbers.first <= 10**digits - numbers.count:
+        raise malformed("first", "and every number after it has that width")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from authority.simulator.departments import Department
 from authority.simulator.policy import OfflineLimits, Policy, Window, parse_windows
 
 _FEN_PER_YUAN = 100
@@ -27,6 +28,8 @@ class Options:
     lock_day: int | None
     holding: int | None
     result_delay_ms: int | None
+    issue_days: int | None
+    office: Department | None
     ready_file: Path | None
 
     def policy(self, present: Policy) -> Policy:
@@ -43,6 +46,7 @@ class Options:
             ),
             holding_count_max=_given(self.holding, present.holding_count_max),
             result_delay_ms=_given(self.result_delay_ms, present.result_delay_ms),
+            issue_days=_given(self.issue_days, present.issue_days),
         )
 
 
@@ -68,6 +72,8 @@ def parse(arguments: Sequence[str]) -> Options:
         lock_day=given.lock_day,
         holding=given.holding,
         result_delay_ms=given.result_delay_ms,
+        issue_days=given.issue_days,
+        office=given.office,
         ready_file=given.ready_file,
     )
     try:
@@ -98,6 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--lock-day", type=int, metavar="N", help="0 to 31: none; -1 for none")
     add("--holding", type=int, metavar="N", help="most numbers held of one type: 1000000")
     add("--result-delay-ms", type=int, metavar="N", help="until results are there: 0")
+    add("--issue-days", type=int, metavar="N", help="days a grant's numbers may be issued: 0, any")
+    add(
+        "--office",
+        type=Department,
+        choices=list(Department),
+        metavar="tax|finance",
+        help="tax; the finance department grants donation receipts (D01) alone",
+    )
     add("--ready-file", type=Path, metavar="PATH", help="gets HOST:PORT once calls are taken")
     add("--allow-remote", action="store_true", help="listen on other than loopback addresses")
     return parser

@@ -10,6 +10,7 @@ MS_PER_UNIT: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 # the hand from reading as a rule.
 _PERIOD_MS_MAX: Final = 31 * 24 * 3_600_000
 _CALL_COUNT_MAX: Final = 10_000_000
+_ISSUE_DAYS_MAX: Final = 3650
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,8 @@ class Policy:
     """Everything the authority allows.
 
     ``holding_count_max`` is the most any taxpayer may hold of one type; ``result_delay_ms`` is how
-    long a submission is checked before its results are there.
+    long a submission is checked before its results are there; ``issue_days`` is how many days after
+    the grant its numbers may be issued, 0 for any number.
     """
 
     windows: tuple[Window, ...] = (
@@ -59,12 +61,15 @@ class Policy:
     offline_limits: OfflineLimits = OfflineLimits()
     holding_count_max: int = 1_000_000
     result_delay_ms: int = 0
+    issue_days: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.holding_count_max <= 90_000_000:
             raise ValueError(f"the holding is 1 to 90,000,000, not {self.holding_count_max}")
         if not 0 <= self.result_delay_ms <= 86_400_000:
             raise ValueError(f"the result delay is 0 ms to a day, not {self.result_delay_ms} ms")
+        if not 0 <= self.issue_days <= _ISSUE_DAYS_MAX:
+            raise ValueError(f"numbers last 0 to {_ISSUE_DAYS_MAX} days, not {self.issue_days}")
 
 
 def parse_windows(text: str) -> tuple[Window, ...]:

@@ -27,6 +27,7 @@ def load(connection: apsw.Connection) -> tuple[Policy, int] | None:
         offline_limits=OfflineLimits(**document["offline_limits"]),
         holding_count_max=document["holding_count_max"],
         result_delay_ms=document["result_delay_ms"],
+        issue_days=document.get("issue_days", 0),  # not in documents of an older simulator
     )
     return policy, row[1]
 

@@ -134,7 +134,12 @@ def _add_registration(connection: apsw.Connection, registration: Registration) -
 
 
 def register_device(
-    connection: apsw.Connection, *, request_id: str, tax_number: str, kind: str
+    connection: apsw.Connection,
+    *,
+    request_id: str,
+    tax_number: str,
+    kind: str,
+    machine_first: int,
 ) -> str:
     """Return the machine number, new or that of the request. Refused: as the RPC says."""
     require_taxpayer(connection, tax_number)
@@ -143,7 +148,7 @@ def register_device(
         if row[1:] != (tax_number, kind):
             raise Refusal("REQUEST_ID_REUSED", f"{request_id!r} registered another device")
         return str(row[0])
-    machine = machine_number(count_up(connection, "device"))
+    machine = machine_number(count_up(connection, "device"), machine_first=machine_first)
     connection.execute(
         _ADD_DEVICE,
         {

@@ -1,7 +1,7 @@
 """The simulator's tables, as numbered migrations.
 
-Rows are only ever added to ``call``, ``submission`` and ``item``: they are the record. Texts are
-never null. Instants are ns since 1970.
+Rows are only ever added to ``call``, ``submission``, ``item`` and ``stock_return``: they are the
+record. Texts are never null. Instants are ns since 1970.
 """
 
 from typing import Final
@@ -31,7 +31,7 @@ CREATE TABLE allowance (
     invoice_limit_fen INTEGER NOT NULL,
     holding_count_max INTEGER NOT NULL,
     granted_count INTEGER NOT NULL DEFAULT 0,
-    used_count INTEGER NOT NULL DEFAULT 0,  -- accepted issues and blank voids
+    used_count INTEGER NOT NULL DEFAULT 0,  -- numbers with an accepted event
     PRIMARY KEY (tax_number, type),
     CHECK (0 <= used_count AND used_count <= granted_count)
 ) WITHOUT ROWID;
@@ -112,7 +112,40 @@ CREATE UNIQUE INDEX call_admitted ON call (tax_number, admitted_ordinal)
     WHERE admitted_ordinal IS NOT NULL;
 """
 
-MIGRATIONS: Final = (_FIRST,)
+_RETURNS_AND_REDS: Final = """
+CREATE TABLE department (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    name TEXT NOT NULL                 -- allocation.Department
+);
+INSERT INTO department (one, name) SELECT 1, 'tax' FROM policy;
+
+ALTER TABLE stock_grant ADD COLUMN issue_deadline TEXT NOT NULL DEFAULT '';  -- YYYY-MM-DD or empty
+-- What is returned leaves allowance.granted_count; the grant stays as it was given.
+CREATE TABLE stock_return (
+    return_serial TEXT PRIMARY KEY,
+    request_id TEXT NOT NULL UNIQUE,
+    tax_number TEXT NOT NULL,
+    type TEXT NOT NULL,
+    code TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    width INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL CHECK (count > 0),
+    FOREIGN KEY (tax_number, type) REFERENCES allowance
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX stock_return_by_number ON stock_return (code, prefix, width, first);
+
+-- Null: taken before amounts were kept. A red of such a blue is not measured against it.
+ALTER TABLE number_use ADD COLUMN net_fen INTEGER;
+ALTER TABLE number_use ADD COLUMN tax_fen INTEGER;
+-- Which blue a red reverses; empty on anything else.
+ALTER TABLE number_use ADD COLUMN original_code TEXT NOT NULL DEFAULT '';
+ALTER TABLE number_use ADD COLUMN original_number TEXT NOT NULL DEFAULT '';
+CREATE INDEX number_use_red ON number_use (original_code, original_number)
+    WHERE original_number <> '';
+"""
+
+MIGRATIONS: Final = (_FIRST, _RETURNS_AND_REDS)
 
 
 class SchemaNewer(Exception):

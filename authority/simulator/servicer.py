@@ -101,6 +101,19 @@ class AuthorityServicer(AuthorityServiceServicer):
 
         return await self._desk.answer(context, Call(method="GetGrant"), effect)
 
+    async def ReturnStock(
+        self, request: wire.ReturnStockRequest, context: Context
+    ) -> wire.ReturnStockResponse:
+        """See the proto."""
+
+        async def effect() -> wire.ReturnStockResponse:
+            returned = await self._office.return_stock(
+                request_id=request.request_id, numbers=messages.numbers(request)
+            )
+            return wire.ReturnStockResponse(return_serial=returned.return_serial)
+
+        return await self._desk.answer(context, Call(method="ReturnStock"), effect)
+
     async def SubmitInvoices(
         self, request: wire.SubmitInvoicesRequest, context: Context
     ) -> wire.SubmitInvoicesResponse:

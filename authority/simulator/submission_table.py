@@ -1,4 +1,4 @@
-"""Submissions, their verdicts, and what each number has been used for."""
+"""Submissions and the verdicts on their items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,10 @@ from typing import Final
 
 import apsw
 
-from authority.simulator import grant_table
+from authority.simulator import grant_table, number_table
 from authority.simulator.counter_table import count_up
-from authority.simulator.grant_table import Grant
 from authority.simulator.refusal import Refusal
-from authority.simulator.verdicts import Claim, Event, Known, Outcome, Verdict, Whim, judge
+from authority.simulator.verdicts import Claim, Event, Outcome, Verdict, Whim, judge
 
 _BY_ID: Final = """
 SELECT acceptance_serial, digest, done_ns FROM submission
@@ -33,19 +32,6 @@ INSERT INTO item (acceptance_serial, ordinal, tax_number, event, code, number, c
                   signature_digest, outcome, reason, repeated)
 VALUES (:acceptance_serial, :ordinal, :tax_number, :event, :code, :number, :content_digest,
         :signature_digest, :outcome, :reason, :repeated)
-"""
-_USE: Final = """
-SELECT content_digest, accepted, red, tax_number FROM number_use
-WHERE code = :code AND number = :number AND event = :event
-"""
-_SAVE_USE: Final = """
-INSERT INTO number_use (code, number, event, tax_number, content_digest, red, accepted)
-VALUES (:code, :number, :event, :tax_number, :content_digest, :red, :accepted)
-ON CONFLICT (code, number, event) DO UPDATE SET accepted = excluded.accepted
-"""
-_HAD: Final = """
-SELECT 1 FROM item WHERE tax_number = :tax_number AND code = :code AND number = :number
-AND event = 'ISSUE' LIMIT 1
 """
 
 EXPORT: Final = """
@@ -75,16 +61,6 @@ class JudgedItem:
     number: str
     outcome: Outcome
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """What a number is used for in one event."""
-
-    content_digest: bytes
-    accepted: bool
-    red: bool
-    tax_number: str
 
 
 def find(connection: apsw.Connection, *, tax_number: str, submission_id: str) -> Taken | None:
@@ -163,75 +139,15 @@ def _settle(connection: apsw.Connection, tax_number: str, claim: Claim, whim: Wh
     holder = grant_table.find_holder(connection, code=claim.code, number=claim.number)
     if holder is not None and holder.tax_number != tax_number:
         holder = None
-    verdict = judge(claim, _known(connection, tax_number, claim, holder), whim)
+    known = number_table.known(connection, tax_number=tax_number, claim=claim, holder=holder)
+    verdict = judge(claim, known, whim)
     if verdict.binds:
-        _save_use(connection, tax_number, claim, accepted=verdict.outcome is Outcome.ACCEPTED)
-    first_time = verdict.outcome is Outcome.ACCEPTED and not verdict.repeated
-    if first_time and holder is not None and claim.event is not Event.VOID:
-        grant_table.use(connection, tax_number=tax_number, type_=holder.type)
+        number_table.bind(connection, tax_number=tax_number, claim=claim)
+    if verdict.outcome is Outcome.ACCEPTED and not verdict.repeated:
+        first = number_table.accept(connection, tax_number=tax_number, claim=claim)
+        if first and holder is not None:
+            grant_table.use(connection, tax_number=tax_number, type_=holder.type)
     return verdict
-
-
-def _known(
-    connection: apsw.Connection, tax_number: str, claim: Claim, holder: Grant | None
-) -> Known:
-    present = _use(connection, claim.code, claim.number, claim.event)
-    return Known(
-        granted_type=None if holder is None else holder.type,
-        bound_digest=None if present is None else present.content_digest,
-        accepted=present is not None and present.accepted,
-        used_otherwise=_used_otherwise(connection, claim),
-        original_had=_original_had(connection, tax_number, claim),
-    )
-
-
-def _used_otherwise(connection: apsw.Connection, claim: Claim) -> bool:
-    """Say whether an issue meets a blank-voided number, or a blank void an issued one."""
-    match claim.event:
-        case Event.ISSUE:
-            other = _use(connection, claim.code, claim.number, Event.BLANK_VOID)
-        case Event.BLANK_VOID:
-            other = _use(connection, claim.code, claim.number, Event.ISSUE)
-        case Event.VOID:
-            return False
-    return other is not None
-
-
-def _original_had(connection: apsw.Connection, tax_number: str, claim: Claim) -> bool:
-    if claim.event is Event.VOID:
-        # Whatever became of it: an invoice whose signature was rejected must be voidable.
-        key = {"tax_number": tax_number, "code": claim.code, "number": claim.number}
-        return connection.execute(_HAD, key).fetchone() is not None
-    original = claim.content.original
-    if claim.event is not Event.ISSUE or not claim.content.red or original is None:
-        return True
-    blue = _use(connection, original.code, original.number, Event.ISSUE)
-    if blue is None or not blue.accepted or blue.red or blue.tax_number != tax_number:
-        return False
-    void = _use(connection, original.code, original.number, Event.VOID)
-    return void is None or not void.accepted
-
-
-def _use(connection: apsw.Connection, code: str, number: str, event: Event) -> _Use | None:
-    row = connection.execute(_USE, {"code": code, "number": number, "event": event}).fetchone()
-    return None if row is None else _Use(row[0], bool(row[1]), bool(row[2]), row[3])
-
-
-def _save_use(
-    connection: apsw.Connection, tax_number: str, claim: Claim, *, accepted: bool
-) -> None:
-    connection.execute(
-        _SAVE_USE,
-        {
-            "code": claim.code,
-            "number": claim.number,
-            "event": claim.event,
-            "tax_number": tax_number,
-            "content_digest": claim.content_digest,
-            "red": claim.content.red,
-            "accepted": accepted,
-        },
-    )
 
 
 def _add_item(

@@ -20,6 +20,7 @@ from authority.port import (
     Event,
     Grant,
     ItemResult,
+    OriginalStatement,
     Submission,
     TypeAllowance,
     UploadItem,
@@ -131,19 +132,40 @@ class Trader:
         """Return a signed red that reverses the whole of ``original``."""
         blue = {"code": self.grant.code, "number": original}
         amounts = {"net_fen": -10_000, "tax_fen": -1300, "gross_fen": -11_300}
-        return self.issue(number, kind="red", original=blue, **amounts, **changed)
+        return self.issue(number, kind="red", original=blue, **(amounts | changed))
 
-    def void(self, number: str, *, event: Event = Event.VOID, **changed: Any) -> UploadItem:
-        """Return a signed void, or blank void, of ``number``."""
-        schema = {Event.VOID: "taxcontrol.void.v1", Event.BLANK_VOID: "taxcontrol.blank-void.v1"}
-        members = {
-            "schema": schema[event],
+    def void_members(self, number: str, *, digest: str | None) -> dict[str, Any]:
+        """Return the members of a right void, or blank void when ``digest`` is None."""
+        kind = "blank-void" if digest is None else "void"
+        return {
+            "schema": f"taxcontrol.{kind}.v1",
             "device": self.machine_number,
             "code": self.grant.code,
             "number": number,
+            "void_time": self.issue_time.isoformat(timespec="seconds"),
             "taxpayer": self.tax_number,
+            "point": 0,
+            "type": self.grant.type,
+            **({} if digest is None else {"invoice_digest": digest}),
+            "reason": "开票有误",
         }
-        return self.signed(event, number, members | changed)
+
+    def void(
+        self, number: str, *, original: UploadItem | None = None, **changed: Any
+    ) -> UploadItem:
+        """Return a signed void of ``number``; ``original`` is what :meth:`issue` makes of it."""
+        original = original or self.issue(number)
+        digest = hashlib.sha256(original.content).hexdigest()
+        members = self.void_members(number, digest=digest) | changed
+        carried = OriginalStatement(
+            content=original.content, signature=original.signature, key_id=original.key_id
+        )
+        return replace(self.signed(Event.VOID, number, members), original=carried)
+
+    def blank_void(self, number: str, **changed: Any) -> UploadItem:
+        """Return a signed blank void of ``number``."""
+        members = self.void_members(number, digest=None) | changed
+        return self.signed(Event.BLANK_VOID, number, members)
 
     def signed(self, event: Event, number: str, members: dict[str, Any]) -> UploadItem:
         """Return an event whose content has these members, signed by the device."""

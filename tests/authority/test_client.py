@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from authority.client import GrpcAuthority
 from authority.config import AuthorityConfig
-from authority.port import Throttled
+from authority.port import StockReturn, Throttled
 from invoice.errors import AuthorityRefused, AuthorityUnavailable
 from taxcontrol.authority.v1 import authority_pb2
 from taxcontrol.authority.v1 import authority_service_pb2 as wire
@@ -96,6 +96,19 @@ def answers(message: Message) -> Any:
     return behave
 
 
+async def give_back(authority: GrpcAuthority) -> StockReturn:
+    return await authority.return_stock(
+        request_id="r1",
+        tax_number="t",
+        type="026",
+        code="031012600111",
+        prefix="",
+        width=8,
+        first=1,
+        count=1,
+    )
+
+
 @pytest.mark.parametrize("code", UNKNOWN_EFFECT)
 async def test_a_code_that_proves_nothing_leaves_the_effect_open(
     odd: tuple[Oddity, GrpcAuthority], code: str
@@ -141,8 +154,14 @@ async def test_not_found_without_the_authoritys_word_is_not_absence(
         wire.ConfirmGrantResponse(grant=authority_pb2.Grant(width=8, count=1)),
         wire.ConfirmGrantResponse(grant=authority_pb2.Grant(state=CONFIRMED, width=8)),
         wire.ConfirmGrantResponse(grant=authority_pb2.Grant(state=UNKNOWN, width=8, count=1)),
+        *(
+            wire.ConfirmGrantResponse(
+                grant=authority_pb2.Grant(state=CONFIRMED, width=8, count=1, issue_deadline=day)
+            )
+            for day in ("tomorrow", "20261122", "2026-02-30")
+        ),
     ],
-    ids=["empty", "no state", "no numbers", "unknown state"],
+    ids=["empty", "no state", "no numbers", "unknown state", "word", "compact", "no such day"],
 )
 async def test_an_answer_outside_the_contract_leaves_the_effect_open(
     odd: tuple[Oddity, GrpcAuthority], message: Any
@@ -165,6 +184,30 @@ async def test_a_done_submission_with_an_open_verdict_is_not_understood(
 
     with pytest.raises(AuthorityUnavailable, match="cannot be understood"):
         await authority.get_results(tax_number="t", acceptance_serials=["SL1"])
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"),
+    [("UNAVAILABLE", AuthorityUnavailable), ("FAILED_PRECONDITION", AuthorityRefused)],
+)
+async def test_a_return_fails_like_any_other_call(
+    odd: tuple[Oddity, GrpcAuthority], code: str, failure: type[Exception]
+) -> None:
+    oddity, authority = odd
+    oddity.behave = aborts(code)
+
+    with pytest.raises(failure):
+        await give_back(authority)
+
+
+async def test_a_return_without_a_serial_is_not_understood(
+    odd: tuple[Oddity, GrpcAuthority],
+) -> None:
+    oddity, authority = odd
+    oddity.behave = answers(wire.ReturnStockResponse())
+
+    with pytest.raises(AuthorityUnavailable, match="cannot be understood"):
+        await give_back(authority)
 
 
 async def test_garbage_for_an_answer_leaves_the_effect_open(

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authority.simulator.allocation import (
-    TYPES,
     Layout,
     Range,
     Series,
@@ -16,8 +15,9 @@ from authority.simulator.allocation import (
     layout,
     running_part,
 )
+from authority.simulator.departments import DONATION, VAT_TYPES
 
-types = st.sampled_from(sorted(TYPES))
+types = st.sampled_from(sorted(VAT_TYPES | {DONATION}))
 regions = st.sampled_from(["1100", "3101", "5301"])
 years = st.sampled_from([2025, 2026])
 # Large counts, so that batches run out within a few grants.
@@ -69,6 +69,7 @@ def test_ranges_are_consecutive_within_a_code_and_every_number_has_its_width(
         ("004", "3101261130"),
         ("081", ""),
         ("082", ""),
+        ("D01", "31060126"),
     ],
 )
 def test_codes_have_region_year_batch_and_kind_in_their_places(type_: str, code: str) -> None:
@@ -89,7 +90,7 @@ def test_a_batch_that_cannot_hold_the_range_is_left_for_the_next() -> None:
     assert series == Series(batch=2, next=2)
 
 
-@pytest.mark.parametrize(("type_", "batch"), [("026", 999), ("004", 9), ("081", 1)])
+@pytest.mark.parametrize(("type_", "batch"), [("026", 999), ("004", 9), ("081", 1), ("D01", 1)])
 def test_the_last_number_of_the_last_batch_ends_the_series(type_: str, batch: int) -> None:
     form = layout(type_, region="3101", year=2026)
     end = form.running_end

@@ -34,7 +34,7 @@ def test_check_characters_agree_with_another_library(head: str, check: str) -> N
 
 
 def test_machine_numbers_have_twelve_digits() -> None:
-    assert machine_number(1) == "661000000001"
+    assert machine_number(1, machine_first=661_000_000_000) == "661000000001"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,9 @@ def test_minus_one_takes_a_limit_away() -> None:
         ["--lock-day", "32"],
         ["--holding", "0"],
         ["--result-delay-ms", "-1"],
+        ["--issue-days", "-1"],
+        ["--issue-days", "3651"],
+        ["--office", "customs"],
         ["--age-hours", "-2"],
         ["--listen", "127.0.0.1"],
         ["--listen", "127.0.0.1:65536"],

@@ -1,23 +1,31 @@
 """The simulator's store: jobs fail alone, a broken commit ends it, the record runs forward."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import apsw
 import pytest
 
-from authority.simulator import schema
+from authority.simulator import department_table, grant_table, policy_table, schema
 from authority.simulator.call_table import count_call
 from authority.simulator.counter_table import count_up
+from authority.simulator.departments import Department
 from authority.simulator.policy import Policy, Window
-from authority.simulator.store import Store, StoreBroken
+from authority.simulator.store import Store, StoreBroken, StoreUnusable
 
 NUMBERS = """
 WITH RECURSIVE number (value) AS
     (SELECT 1 UNION ALL SELECT value + 1 FROM number WHERE value < :count)
 SELECT value FROM number WHERE value <= :count
 """
+OLD_POLICY = {
+    "windows": [],
+    "offline_limits": {},
+    "holding_count_max": 1000,
+    "result_delay_ms": 0,
+}
 LAST = "SELECT coalesce(max(last), 0) FROM counter"
 
 
@@ -93,6 +101,43 @@ async def test_a_snapshot_is_of_one_instant(store: Store) -> None:
         (after,) = [row async for page in snapshot.pages(LAST, {}) for row in page]
 
     assert (before, after) == ((1,), (2,))
+
+
+def first_schema() -> apsw.Connection:
+    """Return a store as the first simulator left it, with one taxpayer and one accepted blue."""
+    connection = apsw.Connection(":memory:")
+    connection.execute(schema.MIGRATIONS[0])
+    connection.execute(
+        """
+        PRAGMA user_version = 1;
+        INSERT INTO policy VALUES (1, :policy, 0);
+        INSERT INTO taxpayer VALUES ('t', 'name', '', '', '{}');
+        INSERT INTO allowance VALUES ('t', '026', 0, '[]', 1, 100, 10, 1);
+        INSERT INTO stock_grant
+        VALUES ('G000000000001', 'r1', 't', '026', 10, '031012600111', '', 8, 1, 10, 1);
+        INSERT INTO number_use VALUES ('031012600111', '00000001', 'ISSUE', 't', x'00', 0, 1);
+        """,
+        {"policy": json.dumps(OLD_POLICY)},
+    )
+    return connection
+
+
+def test_a_store_of_an_older_simulator_is_brought_up_to_date() -> None:
+    connection = first_schema()
+
+    schema.migrate(connection)
+
+    policy = policy_table.load(connection)
+    assert policy is not None
+    assert policy[0].issue_days == 0
+    assert department_table.settle(connection, None) is Department.TAX
+    with pytest.raises(StoreUnusable, match="--office tax, not of --office finance"):
+        department_table.settle(connection, Department.FINANCE)
+    grant = grant_table.find_holder(connection, code="031012600111", number="00000010")
+    assert grant is not None
+    assert grant.issue_deadline == ""
+    assert connection.execute("SELECT net_fen, original_number FROM number_use").get == (None, "")
+    connection.close()
 
 
 def test_a_clock_set_back_frees_no_place_and_the_record_runs_forward() -> None:

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from authority.simulator.content import Content
-from authority.simulator.verdicts import Claim, Event, Known, Outcome, Whim, judge
+from authority.simulator.verdicts import (
+    Claim,
+    Event,
+    Known,
+    OriginalClaim,
+    Outcome,
+    Whim,
+    judge,
+)
 
 CONTENT = Content(
     schema="taxcontrol.invoice.v1",
@@ -18,7 +26,11 @@ CONTENT = Content(
     type="026",
     red=False,
     original=None,
-    issue_time_s=1.0,
+    time_s=1.0,
+    month="1970-01",
+    net_fen=100,
+    tax_fen=13,
+    invoice_digest=None,
     fault="",
 )
 CLAIM = Claim(
@@ -30,6 +42,7 @@ CLAIM = Claim(
     signature_digest=b"signature",
     disagreement="",
     authentic=True,
+    original=None,
 )
 KNOWN = Known(
     granted_type="026",
@@ -37,7 +50,11 @@ KNOWN = Known(
     accepted=False,
     used_otherwise=False,
     original_had=True,
+    signature_rejected=False,
+    exceeds_blue=False,
+    red_exists=False,
 )
+CARRIED = OriginalClaim(content=CONTENT, content_digest=b"original", authentic=True)
 
 # In descending precedence: (changes to the claim, to the record, to the whim), reason, binds.
 FAULTS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str, bool]] = [
@@ -46,6 +63,8 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str, bool]] =
     ({}, {"granted_type": None}, {}, "NUMBER_NOT_GRANTED", False),
     ({}, {"bound_digest": b"other"}, {}, "DUPLICATE_CONTENT", False),
     ({}, {"original_had": False}, {}, "ORIGINAL_MISSING", True),
+    ({}, {"exceeds_blue": True}, {}, "RED_EXCEEDS_BLUE", True),
+    ({}, {"red_exists": True}, {}, "RED_EXISTS", True),
     ({}, {}, {"refuse_signature": True}, "SIGNATURE_INVALID", True),
     ({}, {}, {"refuse": True}, "REFUSED", True),
 ]
@@ -93,9 +112,28 @@ def test_a_content_refused_before_may_be_accepted_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("type_", "reason"), [("026", ""), ("", ""), ("028", "NUMBER_NOT_GRANTED")]
+    ("authentic", "signature_rejected", "reason"),
+    [
+        (True, False, ""),
+        (True, True, ""),
+        (False, True, ""),
+        (False, False, "SIGNATURE_INVALID"),
+    ],
 )
-def test_the_type_must_be_that_of_the_grant_where_it_is_told(type_: str, reason: str) -> None:
+def test_the_signature_a_void_carries_counts_unless_it_is_what_the_void_cures(
+    authentic: bool,
+    signature_rejected: bool,
+    reason: str,
+) -> None:
+    claim = replace(CLAIM, event=Event.VOID, original=replace(CARRIED, authentic=authentic))
+
+    verdict = judge(claim, replace(KNOWN, signature_rejected=signature_rejected), Whim())
+
+    assert verdict.reason == reason
+
+
+@pytest.mark.parametrize(("type_", "reason"), [("026", ""), ("028", "NUMBER_NOT_GRANTED")])
+def test_the_type_must_be_that_of_the_grant(type_: str, reason: str) -> None:
     claim = replace(CLAIM, content=replace(CONTENT, type=type_))
 
     assert judge(claim, KNOWN, Whim()).reason == reason

@@ -139,8 +139,7 @@ async def test_an_accepted_invoice_makes_room_and_a_rejected_or_repeated_one_doe
         ("REJECTED", "DUPLICATE_CONTENT")
     ]
     assert await trader.verdicts(trader.void(number)) == [("ACCEPTED", "")]
-    blank = trader.void(trader.number(1), event=accepted.event.BLANK_VOID)
-    assert await trader.verdicts(blank) == [("ACCEPTED", "")]
+    assert await trader.verdicts(trader.blank_void(trader.number(1))) == [("ACCEPTED", "")]
 
     await granted(authority, trader.tax_number, 2)
     with pytest.raises(AuthorityRefused) as refusal:

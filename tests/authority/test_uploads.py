@@ -311,7 +311,7 @@ async def test_an_invoice_whose_signature_was_rejected_can_be_voided(trader: Tra
     number = trader.number(0)
     rejected = broken(trader.issue(number))
 
-    assert await trader.verdicts(rejected, trader.void(number)) == [
+    assert await trader.verdicts(rejected, trader.void(number, original=rejected)) == [
         ("SIGNATURE_REJECTED", "SIGNATURE_INVALID"),
         ACCEPTED,
     ]
@@ -319,17 +319,17 @@ async def test_an_invoice_whose_signature_was_rejected_can_be_voided(trader: Tra
 
 async def test_a_blank_void_uses_the_number_up(trader: Trader) -> None:
     number = trader.number(0)
-    blank = trader.void(number, event=Event.BLANK_VOID)
+    blank = trader.blank_void(number)
     used = ("REJECTED", "DUPLICATE_CONTENT")
 
     assert await trader.verdicts(blank, trader.issue(number)) == [ACCEPTED, used]
     assert await trader.verdicts(
-        trader.issue(trader.number(1)), trader.void(trader.number(1), event=Event.BLANK_VOID)
+        trader.issue(trader.number(1)), trader.blank_void(trader.number(1))
     ) == [ACCEPTED, used]
 
 
 async def test_a_red_needs_an_accepted_blue_that_is_not_voided(trader: Trader) -> None:
-    blue, red, red_of_red, late = (trader.number(ordinal) for ordinal in range(4))
+    blue, red, red_of_red, voided, late = (trader.number(ordinal) for ordinal in range(5))
     missing = ("REJECTED", "ORIGINAL_MISSING")
     item = trader.red(red, original=blue)
 
@@ -340,10 +340,9 @@ async def test_a_red_needs_an_accepted_blue_that_is_not_voided(trader: Trader) -
     ]
     assert await trader.verdicts(trader.issue(blue), item) == [ACCEPTED, ACCEPTED]
     assert await trader.verdicts(trader.red(red_of_red, original=red)) == [missing]
-    assert await trader.verdicts(trader.void(blue), trader.red(late, original=blue)) == [
-        ACCEPTED,
-        missing,
-    ]
+    assert await trader.verdicts(
+        trader.issue(voided), trader.void(voided), trader.red(late, original=voided)
+    ) == [ACCEPTED, ACCEPTED, missing]
 
 
 async def test_a_red_of_another_taxpayers_blue_is_refused(

@@ -1,7 +1,8 @@
-"""An authority in memory that registers sellers, certifies devices and grants numbers.
+"""An authority in memory that registers sellers, certifies devices, grants numbers, takes them back.
 
     authority = GrantingAuthority()
     authority.grant_troubles += [None, lost]      # the first draw succeeds, the second is lost
+    authority.return_troubles += [refused("NUMBER_USED")]
 
 Writes are idempotent by their id, as the port promises. A trouble is awaited for each call, with
 ``before`` (no effect yet) and ``after`` (effect done, answer on its way), and may raise; None and
@@ -18,6 +19,7 @@ from authority.port import (
     Grant,
     OfflineLimits,
     Registration,
+    StockReturn,
     Throttled,
     TypeAllowance,
 )
@@ -26,6 +28,8 @@ from invoice.errors import AuthorityRefused, AuthorityUnavailable
 
 Trouble = Callable[[str], None]
 _TYPE_CODE = "0110026002"
+_DIGITAL_PREFIX = "26111"
+_DIGITAL_COUNT_MAX = 5000
 _FIRST_MACHINE = 661_000_000_100
 
 
@@ -56,9 +60,22 @@ def refused(reason: str, grpc_code: str = "FAILED_PRECONDITION") -> Trouble:
     return refuse
 
 
+@dataclass(frozen=True, slots=True)
+class ReturnedNumbers:
+    """What one request gave back."""
+
+    tax_number: str
+    type: str
+    code: str
+    prefix: str
+    width: int
+    first: int
+    count: int
+
+
 @dataclass(slots=True)
 class GrantingAuthority:
-    """The part of ``authority.port.Authority`` that registering and drawing need."""
+    """The part of ``authority.port.Authority`` that registering, drawing and returning need."""
 
     grant_troubles: list[Trouble | None] = field(default_factory=list)
     confirm_troubles: list[Trouble | None] = field(default_factory=list)
@@ -68,7 +85,12 @@ class GrantingAuthority:
     """Where the numbers of one request id lie instead, as (code, first): over somebody else's."""
     grants: dict[str, Grant] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
-    """How often each request id was asked a grant for."""
+    """How often each request id was asked a grant, or a return, for."""
+    issue_deadline: str = ""
+    """The deadline of the grants from now on."""
+    return_troubles: list[Trouble | None] = field(default_factory=list)
+    returns: dict[str, ReturnedNumbers] = field(default_factory=dict)
+    """What was given back, by request id."""
     devices: dict[str, str] = field(default_factory=dict)
     certified: list[str] = field(default_factory=list)
     _called: asyncio.Event = field(default_factory=asyncio.Event)
@@ -114,18 +136,20 @@ class GrantingAuthority:
         trouble("before")
         if request_id not in self.grants:
             place = len(self.grants) + 1
-            code, first = self.moved.get(request_id, (f"{_TYPE_CODE}{place:02}", 1))
+            code, prefix, width, first = _place(type, place)
+            code, first = self.moved.get(request_id, (code, first))
             self.grants[request_id] = Grant(
                 grant_id=f"GR{place}",
                 request_id=request_id,
                 tax_number=tax_number,
                 type=type,
                 code=code,
-                prefix="",
-                width=8,
+                prefix=prefix,
+                width=width,
                 first=first,
-                count=count,
+                count=min(count, _DIGITAL_COUNT_MAX) if prefix else count,
                 confirmed=False,
+                issue_deadline=self.issue_deadline,
             )
         trouble("after")
         return self.grants[request_id]
@@ -148,6 +172,49 @@ class GrantingAuthority:
         trouble("before")
         trouble("after")
         return self.grants.get(request_id)
+
+    async def return_stock(
+        self,
+        *,
+        request_id: str,
+        tax_number: str,
+        type: str,
+        code: str,
+        prefix: str,
+        width: int,
+        first: int,
+        count: int,
+    ) -> StockReturn:
+        """See the port. Only what overlaps an earlier return is refused by itself."""
+        self._called.set()
+        self.asked[request_id] += 1
+        trouble = self.standing.get(request_id) or _next(self.return_troubles)
+        trouble("before")
+        wanted = ReturnedNumbers(tax_number, type, code, prefix, width, first, count)
+        if self.returns.get(request_id, wanted) != wanted:
+            refused("REQUEST_ID_REUSED", "ALREADY_EXISTS")("before")
+        if request_id not in self.returns:
+            if any(_overlap(wanted, earlier) for earlier in self.returns.values()):
+                refused("ALREADY_RETURNED")("before")
+            self.returns[request_id] = wanted
+        trouble("after")
+        return StockReturn(return_serial=f"RT{list(self.returns).index(request_id) + 1}")
+
+
+def _place(type_: str, place: int) -> tuple[str, str, int, int]:
+    """Return code, prefix, width and first running part of the ``place``-th grant."""
+    match type_:
+        case "081" | "082":
+            return "", _DIGITAL_PREFIX, 20, (place - 1) * _DIGITAL_COUNT_MAX + 1
+        case "D01":
+            return f"110601{place:02}", "", 10, 1
+        case _:
+            return f"{_TYPE_CODE}{place:02}", "", 8, 1
+
+
+def _overlap(one: ReturnedNumbers, other: ReturnedNumbers) -> bool:
+    same = (one.code, one.prefix, one.width) == (other.code, other.prefix, other.width)
+    return same and one.first < other.first + other.count and other.first < one.first + one.count
 
 
 def _next(troubles: list[Trouble | None]) -> Trouble:

@@ -21,7 +21,8 @@ class SimulatorProcess:
 
     Use it as a context manager, or call :meth:`start` and :meth:`stop`. ``target`` is what a
     client connects to; ``control`` is the (blocking) stub of ``SimulatorService``.
-    ``arguments`` are further command line options, such as ``["--windows", "10/1s"]``.
+    ``arguments`` are further command line options, such as ``["--windows", "10/1s"]``, or
+    ``["--office", "finance"]`` for the finance department.
     """
 
     def __init__(self, store: Path, *, arguments: Sequence[str] = ()) -> None:
@@ -117,6 +118,11 @@ class SimulatorProcess:
     def grants(self, tax_number: str = "") -> list[authority_pb2.Grant]:
         """Return the grants on record."""
         return [piece.grant for piece in self.record(tax_number) if piece.HasField("grant")]
+
+    def returns(self, tax_number: str = "") -> list[authority_pb2.StockReturn]:
+        """Return the returns on record."""
+        pieces = self.record(tax_number)
+        return [piece.stock_return for piece in pieces if piece.HasField("stock_return")]
 
     def events(self, tax_number: str = "") -> list[authority_pb2.RecordedEvent]:
         """Return the events on record: each accepted one once, and every refusal."""

@@ -1,7 +1,9 @@
 """An authority in memory that counts every arrival and forgives nothing.
 
 A call arrives at some moment of its round trip, not when it is sent. Calls that a window has no
-place for are noted in ``excesses``; with ``enforce`` they are throttled as well.
+place for are noted in ``excesses``; with ``enforce`` they are throttled as well. Events of one
+number that come in the wrong order, or a void that says not what it voids, are noted in
+``disorders``. Contents are not looked at.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from typing import TypeVar
 
 from authority.port import (
     Acceptance,
+    Event,
     ItemResult,
     Submission,
     SubmissionResult,
@@ -60,7 +63,12 @@ def throttled(retry_s: float | None) -> Throttled:
 
 @dataclass(slots=True)
 class StrictAuthority:
-    """``round_trip_s`` is drawn per call from (low, high). Everything else may be set in between."""
+    """``round_trip_s`` is drawn per call from (low, high). Everything else may be set in between.
+
+    ``recorded`` counts the issues taken of each number; ``handed_in`` is every event taken, in the
+    order of their arrival. ``refuse_item`` and ``refuse_signature`` name numbers, whose every event
+    is refused, or (event, number).
+    """
 
     windows: Windows = ()
     seed: int = 0
@@ -68,14 +76,16 @@ class StrictAuthority:
     result_delay_s: float = 0.0
     enforce: bool = False
     poison: set[str] = field(default_factory=set)
-    refuse_item: set[str] = field(default_factory=set)
-    refuse_signature: set[str] = field(default_factory=set)
+    refuse_item: set[str | tuple[Event, str]] = field(default_factory=set)
+    refuse_signature: set[str | tuple[Event, str]] = field(default_factory=set)
     fault: Fault = no_fault
     arrivals: dict[str, list[float]] = field(default_factory=dict)
     excesses: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     recorded: Counter[tuple[str, str]] = field(default_factory=Counter)
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    handed_in: list[tuple[str, Event, str]] = field(default_factory=list)
+    disorders: list[str] = field(default_factory=list)
+    verdicts: dict[tuple[Event, str], Verdict] = field(default_factory=dict)
     taken: dict[str, tuple[str, tuple[UploadItem, ...], float]] = field(default_factory=dict)
     in_flight: int = 0
     in_flight_max: int = 0
@@ -99,8 +109,7 @@ class StrictAuthority:
                 known = (serial, submission.items, _now() + self.result_delay_s)
                 self.taken[submission.submission_id] = known
                 for item in submission.items:
-                    self.recorded[submission.tax_number, item.number] += 1
-                    self.verdicts[item.number] = self._verdict(item.number)
+                    self._record(submission.tax_number, item)
             if known[1] != submission.items:
                 raise refused("SUBMISSION_ID_REUSED")
             return Acceptance(
@@ -164,10 +173,24 @@ class StrictAuthority:
             raise throttled(max(period_s for period_s, _ in full))
         arrivals.append(now)
 
-    def _verdict(self, number: str) -> Verdict:
-        if number in self.refuse_item:
+    def _record(self, tax_number: str, item: UploadItem) -> None:
+        issued = self.recorded[tax_number, item.number] > 0
+        if item.event is Event.VOID and not issued:
+            self.disorders.append(f"void of {item.number} before its issue")
+        if item.event is Event.BLANK_VOID and issued:
+            self.disorders.append(f"blank void of {item.number}, which is issued")
+        if (item.event is Event.VOID) != (item.original is not None):
+            self.disorders.append(f"{item.event} of {item.number} with original {item.original}")
+        if item.event is Event.ISSUE:
+            self.recorded[tax_number, item.number] += 1
+        self.handed_in.append((tax_number, item.event, item.number))
+        self.verdicts[item.event, item.number] = self._verdict(item)
+
+    def _verdict(self, item: UploadItem) -> Verdict:
+        names = {item.number, (item.event, item.number)}
+        if names & self.refuse_item:
             return Verdict.REJECTED
-        if number in self.refuse_signature:
+        if names & self.refuse_signature:
             return Verdict.SIGNATURE_REJECTED
         return Verdict.ACCEPTED
 
@@ -186,8 +209,8 @@ class StrictAuthority:
                 event=item.event,
                 code=item.code,
                 number=item.number,
-                verdict=self.verdicts[item.number],
-                reason=reasons[self.verdicts[item.number]],
+                verdict=self.verdicts[item.event, item.number],
+                reason=reasons[self.verdicts[item.event, item.number]],
             )
             for item in items
         )
