@@ -2,8 +2,9 @@
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 CYCLES ?= 300
+ROWS ?= 1000000
 
-.PHONY: help setup demo serve test crash bench bench-hsm lint format gen clean
+.PHONY: help setup demo serve test crash plans bench bench-hsm lint format gen clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,9 @@ test: setup ## Run all tests
 
 crash: setup ## Kill a gateway under load CYCLES times (300) and audit it after each
 	@$(PYTHON) -m tests.faults.campaign --cycles $(CYCLES)
+
+plans: setup ## Show what lists, watches and look-ups cost in a ledger of ROWS invoices (1000000)
+	@$(PYTHON) -m tests.ledger.plans --rows $(ROWS)
 
 bench: setup ## Measure invoices/s and CPU per invoice beside an empty RPC
 	@$(PYTHON) -m loadtests.bench

@@ -13,7 +13,7 @@ from pathlib import Path
 import uvloop
 
 from gateway import config as configuration
-from gateway import log, server
+from gateway import log, server, serving
 from hsm.errors import HsmError
 from invoice.errors import InvoiceError
 from ledger.errors import LedgerError
@@ -24,7 +24,7 @@ _SAYABLE = (
     LedgerError,
     HsmError,
     InvoiceError,
-    server.CannotListen,
+    serving.CannotListen,
 )
 
 

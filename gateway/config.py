@@ -11,7 +11,7 @@ import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from authority.config import AuthorityConfig
+from authority.config import AuthorityConfig, FinanceConfig
 from hsm.config import HsmConfig
 
 _T = typing.TypeVar("_T")
@@ -65,10 +65,14 @@ class IssueConfig:
         waiting_count_max: Invoices in work, from arrival to commit; beyond it callers get
             OVERLOADED. What is taken must be signed within the device's wait, so this is at most
             what the device signs in that time.
+        stream_count_max: Streams open at once; beyond it OVERLOADED.
+        stream_unanswered_max: Items a stream has read and not answered; it reads on below that.
     """
 
     group_count_max: int = 128
     waiting_count_max: int = 4096
+    stream_count_max: int = 100
+    stream_unanswered_max: int = 256
 
     def __post_init__(self) -> None:
         if not 1 <= self.group_count_max <= 1000:
@@ -79,6 +83,44 @@ class IssueConfig:
         if not 500 <= self.waiting_count_max <= 100_000:
             raise ValueError(
                 f"issue.waiting_count_max must be in [500, 100000], not {self.waiting_count_max}"
+            )
+        if not 1 <= self.stream_count_max <= 10_000:
+            raise ValueError(
+                f"issue.stream_count_max must be in [1, 10000], not {self.stream_count_max}"
+            )
+        if not 1 <= self.stream_unanswered_max <= 4096:
+            raise ValueError(
+                f"issue.stream_unanswered_max must be in [1, 4096], not"
+                f" {self.stream_unanswered_max}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchConfig:
+    """Watches of invoices. ``count_max``: so many open at once; beyond it callers get OVERLOADED."""
+
+    count_max: int = 200
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count_max <= 10_000:
+            raise ValueError(f"watch.count_max must be in [1, 10000], not {self.count_max}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyConfig:
+    """What strangers may ask.
+
+    Args:
+        calls_per_minute: For each caller's address, at once and from then on as time passes; beyond
+            it RATE_LIMITED.
+    """
+
+    calls_per_minute: int = 60
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.calls_per_minute <= 1_000_000:
+            raise ValueError(
+                f"verify.calls_per_minute must be in [1, 1000000], not {self.calls_per_minute}"
             )
 
 
@@ -102,13 +144,19 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything one gateway process needs to know."""
+    """Everything one gateway process needs to know.
+
+    Without ``finance`` no donation receipts are served.
+    """
 
     server: ServerConfig = field(default_factory=ServerConfig)
     ledger: LedgerConfig
     hsm: HsmConfig
     authority: AuthorityConfig
+    finance: FinanceConfig | None = None
     issue: IssueConfig = field(default_factory=IssueConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
 
@@ -136,6 +184,9 @@ def effective(config: Config) -> str:
     lines = []
     for section in dataclasses.fields(config):
         part = getattr(config, section.name)
+        if part is None:
+            lines.append(f"{section.name} = {_shown(part)}")
+            continue
         lines += [
             f"{section.name}.{setting.name} = {_shown(getattr(part, setting.name))}"
             for setting in dataclasses.fields(part)

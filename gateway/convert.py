@@ -9,7 +9,8 @@ from invoice.content import SHANGHAI
 from invoice.document import Draft, Kind, Line, Nature, Original, Party, ZeroRateFlag
 from invoice.errors import Violation
 from invoice.identifiers import invoice_name, point_name
-from ledger.records import Entry, InvoiceRecord
+from invoice.lifecycle import InvoiceState
+from ledger.records import Entry, InvoiceRecord, StatementRecord
 from taxcontrol.v1 import invoice_pb2, invoice_service_pb2
 
 _KINDS = {
@@ -63,6 +64,7 @@ def draft(request: Request) -> tuple[Draft, list[Violation]]:
         red_reason=request.red_reason,
         list_attached=request.list_attached,
         code_table_version=request.code_table_version,
+        donation_project=request.donation_project,
     )
     return made, unknown
 
@@ -89,26 +91,65 @@ def issued(entry: Entry, algorithm: str) -> invoice_pb2.IssuedInvoice:
             code=entry.code,
             number=entry.number,
             net_fen=entry.net_fen,
-            issue_date=_civil_date(entry.issue_time),
+            issue_date=civil_date(entry.issue_time),
             check_code=entry.check_code,
         ),
     )
 
 
-def invoice(record: InvoiceRecord) -> invoice_pb2.Invoice:
-    """An invoice with its current state."""
-    entry = record.entry
-    return invoice_pb2.Invoice(
-        issued=issued(entry, record.algorithm),
+def invoice(record: InvoiceRecord, *, certificates: bool = True) -> invoice_pb2.Invoice:
+    """An invoice with its current state; ``certificates`` may be left out, they are large."""
+    entry, statement = record.entry, record.statement
+    blank = entry.state is InvoiceState.BLANK_VOIDED
+    made = invoice_pb2.Invoice(
+        issued=_blank(entry) if blank else issued(entry, record.algorithm),
         point=point_name(entry.tax_number, entry.point),
         kind=_WIRE_KINDS[entry.kind],
         state=invoice_pb2.Invoice.State.Value(f"STATE_{entry.state}"),
         upload_state=invoice_pb2.Invoice.UploadState.Value(f"UPLOAD_STATE_{record.upload_state}"),
         rejection=record.rejection,
         acceptance_serial=record.acceptance_serial,
-        certificate=record.certificate,
         net_fen=entry.net_fen,
         tax_fen=entry.tax_fen,
+        reversed_net_fen=record.reversed_net_fen,
+        reversed_tax_fen=record.reversed_tax_fen,
+    )
+    if record.original is not None:
+        original = record.original
+        made.original = invoice_name(entry.tax_number, original.code, original.number)
+    if statement is not None and statement.signature is not None:
+        made.void_statement.CopyFrom(void_statement(statement, record.statement_algorithm))
+    if certificates:
+        made.certificate = record.certificate
+        made.void_certificate = record.statement_certificate
+    return made
+
+
+def void_statement(record: StatementRecord, algorithm: str) -> invoice_pb2.VoidStatement:
+    """A statement as callers get it: the stored bytes. It has no signature until it is settled."""
+    return invoice_pb2.VoidStatement(
+        invoice=invoice_name(record.tax_number, record.code, record.number),
+        request_id=record.request_id,
+        machine_number=record.machine_number,
+        void_time=timestamp(record.statement_time),
+        content=record.content,
+        signature=record.signature or b"",
+        key_id=record.key_id,
+        signature_algorithm=algorithm,
+    )
+
+
+def _blank(entry: Entry) -> invoice_pb2.IssuedInvoice:
+    """What there is of a number that was voided unissued: no content and no signature."""
+    return invoice_pb2.IssuedInvoice(
+        name=invoice_name(entry.tax_number, entry.code, entry.number),
+        # Before anybody took it, nobody asked for it.
+        request_id=entry.request_id if entry.content else "",
+        type=entry.type,
+        code=entry.code,
+        number=entry.number,
+        machine_number=entry.machine_number,
+        issue_time=timestamp(entry.issue_time),
     )
 
 
@@ -118,7 +159,8 @@ def timestamp(seconds: float) -> Timestamp:
     return Timestamp(seconds=whole, nanos=int((seconds - whole) * 1_000_000_000))
 
 
-def _civil_date(issue_time: int) -> date:
+def civil_date(issue_time: int) -> date:
+    """The day (Asia/Shanghai) of an issue time."""
     return datetime.fromtimestamp(issue_time, SHANGHAI).date()
 
 

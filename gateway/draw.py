@@ -8,50 +8,41 @@ A draw ends only by a reason of the authority's own, and never while the authori
 for it. Anything else, such as being throttled, puts it off.
 """
 
-import asyncio
 import uuid
 from dataclasses import replace
-from typing import Any
 
-import grpc
 import structlog
 
-from authority.port import Authority, Grant, Throttled
+from authority.port import Grant
+from gateway.authorities import Authorities
 from gateway.clock import Clock
-from invoice.errors import AuthorityRefused, AuthorityUnavailable, InvoiceError
+from gateway.open_work import OpenWork, final_reason, put_off
+from invoice.errors import AuthorityRefused
 from ledger.errors import GrantOverlaps
 from ledger.port import Ledger
 from ledger.records import Act, Binding, GrantRecord
 
 log = structlog.get_logger()
 
-_RESUME_S = 5.0
 _GRANT_UNKNOWN = "GRANT_UNKNOWN"
 
 
 class Drawer:
     """Draws stock, and resumes draws that were cut off."""
 
-    def __init__(self, *, ledger: Ledger, authority: Authority, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, authorities: Authorities, clock: Clock) -> None:
         self._ledger = ledger
-        self._authority = authority
+        self._authorities = authorities
         self._clock = clock
-        # One task per open draw: a retry and the resumer join the one that runs.
-        self._running: dict[tuple[str, str], asyncio.Task[GrantRecord]] = {}
-        self._resuming: asyncio.Task[None] | None = None
+        self._open = OpenWork("draw", find=ledger.open_grants, carry_on=self._carry_on, clock=clock)
 
     async def start(self) -> None:
         """Resume open draws now and then, for as long as there are any."""
-        self._resuming = asyncio.create_task(self._resume_forever(), name="draw.resume")
+        await self._open.start()
 
     async def close(self) -> None:
         """Stop resuming; an open draw waits in the ledger for the next start."""
-        tasks: list[asyncio.Task[Any]] = [*self._running.values()]
-        if self._resuming is not None:
-            tasks.append(self._resuming)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._open.close()
 
     async def draw(
         self,
@@ -83,37 +74,10 @@ class Drawer:
         stored, replayed = await self._ledger.request_grant(wish, binding, act, dry_run=dry_run)
         if dry_run:
             return stored, replayed
-        # Shielded: the caller may hang up, the draw must still end.
-        return await asyncio.shield(self._carrying(stored)), replayed
-
-    def _carrying(self, grant: GrantRecord) -> asyncio.Task[GrantRecord]:
-        """The task that brings a grant to its end, from wherever it stands."""
-        place = (grant.tenant, grant.request_id)
-        task = self._running.get(place)
-        if task is None:
-            task = self._running[place] = asyncio.create_task(self._carry_on(grant))
-            task.add_done_callback(lambda done: self._ended(grant, done))
-        return task
-
-    def _ended(self, grant: GrantRecord, done: asyncio.Task[GrantRecord]) -> None:
-        del self._running[grant.tenant, grant.request_id]
-        # Looked at here, since the caller that would have seen the failure may have hung up.
-        error = None if done.cancelled() else done.exception()
-        if error is None or isinstance(error, AuthorityRefused):  # it ended
-            return
-        if isinstance(error, InvoiceError):
-            log.warning(
-                "draw.waiting",
-                tax_number=grant.tax_number,
-                type=grant.type,
-                request_id=grant.request_id,
-                reason=error.reason,
-                cause=error.message,
-            )
-        else:
-            log.error("draw.bug", exc_info=error)
+        return await self._open.carry(stored), replayed
 
     async def _carry_on(self, grant: GrantRecord) -> GrantRecord:
+        """Bring a grant to its end, from wherever it stands."""
         if grant.state == "REQUESTED":
             grant = await self._ask(grant)
         if grant.state == "GRANTED":
@@ -129,7 +93,7 @@ class Drawer:
         try:
             granted = await self._granted(grant)
         except AuthorityRefused as error:
-            return await self._refuse(grant, _final_reason(error))
+            return await self._refuse(grant, final_reason(error))
         try:
             return await self._ledger.store_grant(_record(grant, granted))
         except GrantOverlaps as error:
@@ -140,20 +104,21 @@ class Drawer:
 
     async def _granted(self, grant: GrantRecord) -> Grant:
         """What the authority grants; a refusal is believed once it has no grant for us."""
+        authority = self._authorities.of_type(grant.type)
         try:
-            return await self._authority.grant_stock(
+            return await authority.grant_stock(
                 request_id=grant.authority_request_id,
                 tax_number=grant.tax_number,
                 type=grant.type,
                 count=grant.count,
             )
         except AuthorityRefused as error:
-            _final_reason(error)
+            final_reason(error)
             # An earlier try may have been granted and its answer lost.
             try:
-                found = await self._authority.get_grant(grant.authority_request_id)
+                found = await authority.get_grant(grant.authority_request_id)
             except AuthorityRefused as unanswered:
-                raise _put_off(unanswered) from unanswered
+                raise put_off(unanswered) from unanswered
             if found is None:
                 raise
             return found
@@ -161,11 +126,11 @@ class Drawer:
     async def _confirm(self, grant: GrantRecord) -> GrantRecord:
         """Phase two: from GRANTED to CONFIRMED, its numbers in the pool."""
         try:
-            await self._authority.confirm_grant(grant.grant_id)
+            await self._authorities.of_type(grant.type).confirm_grant(grant.grant_id)
         except AuthorityRefused as error:
-            reason = _final_reason(error)
+            reason = final_reason(error)
             if reason != _GRANT_UNKNOWN:
-                raise _put_off(error) from error
+                raise put_off(error) from error
             # The authority says that these numbers are not ours; none of them was used.
             return await self._refuse(grant, reason)
         confirmed = await self._ledger.confirm_grant(
@@ -178,37 +143,6 @@ class Drawer:
         log.warning("draw.refused", tax_number=grant.tax_number, type=grant.type, refusal=refusal)
         return await self._ledger.refuse_grant(grant.tenant, grant.request_id, refusal)
 
-    async def _resume_forever(self) -> None:
-        while True:
-            try:
-                await self._resume()
-            except InvoiceError as error:
-                log.warning("draw.waiting", reason=error.reason)
-            except Exception:  # a bug ends one round, not all
-                log.exception("draw.bug")
-            await self._clock.sleep(_RESUME_S)
-
-    async def _resume(self) -> None:
-        for grant in await self._ledger.open_grants():
-            if (grant.tenant, grant.request_id) in self._running:
-                continue
-            log.info("draw.resumed", tax_number=grant.tax_number, type=grant.type)
-            # Waited for without its failure: one grant that cannot end must not block the others.
-            await asyncio.wait([self._carrying(grant)])
-
-
-def _final_reason(error: AuthorityRefused) -> str:
-    """The authority's own reason; raise ``AuthorityUnavailable`` when it gave none or said later."""
-    reason = error.facts.get("authority_reason", "")
-    # A bare gRPC code may come from anything on the way, a proxy or an expired certificate.
-    if isinstance(error, Throttled) or not reason or reason in grpc.StatusCode.__members__:
-        raise _put_off(error) from error
-    return reason
-
-
-def _put_off(error: AuthorityRefused) -> AuthorityUnavailable:
-    return AuthorityUnavailable(f"put off: {error.message}", retry_s=error.retry_s)
-
 
 def _record(wish: GrantRecord, granted: Grant) -> GrantRecord:
     return replace(
@@ -220,4 +154,5 @@ def _record(wish: GrantRecord, granted: Grant) -> GrantRecord:
         width=granted.width,
         first=granted.first,
         count=granted.count,
+        issue_deadline=granted.issue_deadline,
     )

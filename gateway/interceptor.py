@@ -7,8 +7,7 @@ here the wrapped handler is made once per method and kept.
 import asyncio
 import contextlib
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -18,8 +17,8 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from gateway import status
+from gateway.tally import Tally
 from invoice.errors import InvalidRequest, InvoiceError, ShuttingDown
-from taxcontrol.v1 import error_reason_pb2, invoice_service_pb2
 
 log = structlog.get_logger()
 
@@ -30,24 +29,44 @@ else:  # the class is generic in its types only
 
 # Services that must answer whatever happens to the rest.
 _ALWAYS = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+# Calls that last as long as their callers: they are told of a drain, and it does not wait for them.
+_ENDLESS = ("/taxcontrol.v1.InvoiceService/WatchInvoices",)
 
 
 class _Unreadable:
     """Stands for a request whose bytes are no message of its type."""
 
 
+class _Readable:
+    """The messages of a stream; the first that cannot be read ends it with ``InvalidRequest``."""
+
+    def __init__(self, messages: AsyncIterator[Any]) -> None:
+        self._messages = messages
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        message = await anext(self._messages)
+        _check_readable(message)
+        return message
+
+
 class Interceptor(grpc.aio.ServerInterceptor):
-    """Wraps every handler. ``drain`` makes it refuse new work."""
+    """Wraps every handler. ``drain`` makes it refuse new work.
+
+    ``draining`` is set from then on, for handlers that would otherwise run as long as their callers.
+    """
 
     def __init__(self) -> None:
         self._wrapped: dict[str, _Handler] = {}
-        self._draining = False
+        self.draining = asyncio.Event()
         self._running_count = 0
         self._idle = asyncio.Event()
 
     def drain(self) -> None:
         """From now on refuse every call with SHUTTING_DOWN; running ones go on."""
-        self._draining = True
+        self.draining.set()
         if not self._running_count:
             self._idle.set()
 
@@ -82,8 +101,14 @@ class Interceptor(grpc.aio.ServerInterceptor):
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(
-                    method, cast("Callable[..., AsyncIterator[Any]]", handler.unary_stream)
+                    method, cast("Callable[..., AsyncGenerator[Any, None]]", handler.unary_stream)
                 ),
+                request_deserializer=_reader(handler.request_deserializer),
+                response_serializer=handler.response_serializer,
+            )
+        if handler.stream_stream:
+            return grpc.stream_stream_rpc_method_handler(
+                self._stream(method, _with_readable(handler.stream_stream)),
                 request_deserializer=_reader(handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
@@ -105,46 +130,64 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 await _abort(context, _failed(method, request, error, began))
             finally:
                 self._ended()
-            _done(method, request, began, **_results(response))
+            _done(method, request, began, **Tally.of(response))
             return response
 
         return answer
 
     def _stream(
-        self, method: str, behaviour: Callable[..., AsyncIterator[Any]]
-    ) -> Callable[..., AsyncIterator[Any]]:
-        async def answer(
-            request: Any, context: grpc.aio.ServicerContext[Any, Any]
-        ) -> AsyncIterator[Any]:
+        self, method: str, behaviour: Callable[..., AsyncGenerator[Any, None]]
+    ) -> Callable[..., Awaitable[None]]:
+        counted = method not in _ENDLESS
+
+        # A coroutine that writes, since grpc.aio never closes the generator of a call that ends early.
+        async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             began = time.perf_counter()
-            self._running_count += 1
+            tally = Tally()
+            self._running_count += counted
             try:
                 self._admit(request)
-                async for response in behaviour(request, context):
-                    yield response
+                async with contextlib.aclosing(behaviour(request, context)) as responses:
+                    async for response in responses:
+                        await context.write(response)
+                        tally.add(response)
             except grpc.aio.AbortError:
                 raise
-            except asyncio.CancelledError:
-                _done(method, request, began, reason="CANCELLED")
+            except (asyncio.CancelledError, grpc.aio.InternalError):  # the caller is gone
+                _done(method, request, began, reason="CANCELLED", **tally.results())
                 raise
             except Exception as error:  # noqa: BLE001 - as above
-                await _abort(context, _failed(method, request, error, began))
+                await _abort(context, _failed(method, request, error, began, **tally.results()))
             finally:
-                self._ended()
-            _done(method, request, began)
+                self._ended(counted=counted)
+            _done(method, request, began, **tally.results())
 
         return answer
 
-    def _ended(self) -> None:
-        self._running_count -= 1
-        if self._draining and not self._running_count:
+    def _ended(self, *, counted: bool = True) -> None:
+        self._running_count -= counted
+        if self.draining.is_set() and not self._running_count:
             self._idle.set()
 
     def _admit(self, request: Any) -> None:
-        if isinstance(request, _Unreadable):
-            raise InvalidRequest("request", "FIELD_FORMAT", "no message of this method's type")
-        if self._draining:
+        _check_readable(request)
+        if self.draining.is_set():
             raise ShuttingDown("the gateway is shutting down", retry_s=1.0)
+
+
+def _with_readable(behaviour: Any) -> Callable[..., AsyncGenerator[Any, None]]:
+    def answer(
+        messages: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncGenerator[Any, None]:
+        responses: AsyncGenerator[Any, None] = behaviour(_Readable(messages), context)
+        return responses
+
+    return answer
+
+
+def _check_readable(message: Any) -> None:
+    if isinstance(message, _Unreadable):
+        raise InvalidRequest("request", "FIELD_FORMAT", "no message of this method's type")
 
 
 def _reader(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
@@ -164,9 +207,11 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], failed: status_pb2
     await context.abort_with_status(rpc_status.to_status(failed))
 
 
-def _failed(method: str, request: Any, error: Exception, began: float) -> status_pb2.Status:
+def _failed(
+    method: str, request: Any, error: Exception, began: float, **results: Any
+) -> status_pb2.Status:
     """Log the failure and return its status. The text of a bug goes to the log only."""
-    facts = _facts(method, request, began)
+    facts = {**results, **_facts(method, request, began)}
     if isinstance(error, InvoiceError):
         if error.reason.endswith("_UNAVAILABLE"):  # the cause is not in the answer, so it is here
             log.warning("rpc.done", reason=error.reason, cause=error.message, **facts)
@@ -179,18 +224,6 @@ def _failed(method: str, request: Any, error: Exception, began: float) -> status
 
 def _done(method: str, request: Any, began: float, *, reason: str = "OK", **results: Any) -> None:
     log.info("rpc.done", reason=reason, **results, **_facts(method, request, began))
-
-
-def _results(response: Any) -> dict[str, Any]:
-    """What became of a batch: how many were issued, and how many refused for which reason."""
-    if not isinstance(response, invoice_service_pb2.BatchIssueInvoicesResponse):
-        return {}
-    refused = Counter(
-        error_reason_pb2.ErrorReason.Name(result.failure.reason).removeprefix("ERROR_REASON_")
-        for result in response.results
-        if result.HasField("failure")
-    )
-    return {"issued": len(response.results) - refused.total(), "refused": dict(refused)}
 
 
 def _facts(method: str, request: Any, began: float) -> dict[str, str | float]:

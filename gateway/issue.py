@@ -13,11 +13,12 @@ finishes it through the same code.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 import structlog
 
+from gateway.admission import Admission
 from gateway.clock import Clock
 from gateway.job import Job, Key, StaleTaxpayer, Waiter, give_up, in_progress
 from gateway.registry import Registry
@@ -27,7 +28,7 @@ from invoice.errors import (
     HsmUnavailable,
     InvoiceError,
     LedgerUnavailable,
-    Overloaded,
+    NumberBlankVoided,
     ShuttingDown,
 )
 from invoice.lifecycle import InvoiceState
@@ -49,7 +50,7 @@ class Issuer:
     """Issues drafts. ``submit`` starts one; the future it returns may be abandoned freely.
 
     ``on_issued`` hears, after every commit that settled something, whose invoices they were.
-    ``clock_trusted`` says whether the authority has told the time since the start.
+    ``clock_trusted`` says whether the authority of these types has told the time since the start.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Issuer:
         group_count_max: int,
         waiting_count_max: int,
         on_issued: Callable[[Iterable[str]], None],
-        clock_trusted: Callable[[], bool],
+        clock_trusted: Callable[[Iterable[str]], bool],
     ) -> None:
         self._ledger = ledger
         self._signer = signer
@@ -71,14 +72,13 @@ class Issuer:
         self._clock = clock
         self._worker = worker
         self._group_count_max = group_count_max
-        self._waiting_count_max = waiting_count_max
         self._on_issued = on_issued
         self._clock_trusted = clock_trusted
         self._running: dict[Key, Job] = {}
         self._waiting: deque[Job] = deque()
         self._signed: list[tuple[Job, Settlement]] = []
         self._follower_count = 0
-        self._checking_count = 0
+        self.admission = Admission(count_max=waiting_count_max, in_work=self._in_work)
         self._work = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -113,25 +113,6 @@ class Issuer:
 
     # --- callers ------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def admitted(self, count: int) -> Iterator[None]:
-        """Hold room for ``count`` requests while they are checked and submitted; all or none.
-
-        What is in work counts until it is settled, not only until it has a number: a number that
-        is taken must be signed, so none is taken that the device would not get to in time.
-
-        Raises:
-            Overloaded: There is no room. Nothing is held.
-        """
-        busy_count = len(self._running) + self._follower_count + self._checking_count
-        if busy_count + count > self._waiting_count_max:
-            raise Overloaded("too much work is waiting", retry_s=1.0, waiting_count=busy_count)
-        self._checking_count += count
-        try:
-            yield
-        finally:
-            self._checking_count -= count
-
     def submit(self, reservation: Reservation) -> Waiter:
         """Start issuing. The future ends with the outcome, ``InvoiceError`` or ``StaleTaxpayer``."""
         waiter: Waiter = asyncio.get_running_loop().create_future()
@@ -159,6 +140,10 @@ class Issuer:
 
     def _follower_ended(self, _: Waiter) -> None:
         self._follower_count -= 1
+        self.admission.freed()
+
+    def _in_work(self) -> int:
+        return len(self._running) + self._follower_count
 
     # --- orphans ------------------------------------------------------------------------
 
@@ -210,13 +195,14 @@ class Issuer:
         signed, self._signed = self._signed, []
         room = min(self._group_count_max, len(self._waiting))
         arrived = [self._waiting.popleft() for _ in range(room)]
+        wanted = [job.reservation for job in arrived if job.reservation is not None]
         try:
             result = await self._ledger.commit(
                 [settlement for _, settlement in signed],
-                [job.reservation for job in arrived if job.reservation is not None],
+                wanted,
                 worker=self._worker,
                 now=self._clock.now(),
-                clock_trusted=self._clock_trusted(),
+                clock_trusted=self._clock_trusted({one.type for one in wanted}),
             )
             self._hand_out([job for job, _ in signed], arrived, result)
         except LedgerUnavailable as error:
@@ -314,7 +300,9 @@ class Issuer:
     # --- outcomes -----------------------------------------------------------------------
 
     def _succeed(self, job: Job, entry: Entry) -> None:
-        if self._end(job):
+        if entry.state is InvoiceState.BLANK_VOIDED:
+            self._fail(job, NumberBlankVoided(entry.request_id, entry.code, entry.number))
+        elif self._end(job):
             job.succeed(entry)
 
     def _fail_all(self, jobs: Iterable[Job], error: Exception) -> None:
@@ -341,6 +329,7 @@ class Issuer:
         del self._running[job.key]
         if not self._running:
             self._quiet.set()
+        self.admission.freed()
         return True
 
     def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
@@ -355,7 +344,7 @@ def _settlement(entry: Entry, signature: bytes, key_id: str) -> Settlement:
         signature=signature,
         key_id=key_id,
         check_code=marks.check_code(signature, entry.type),
-        fiscal_code=marks.fiscal_code(signature),
+        fiscal_code=marks.fiscal_code(signature, entry.type),
     )
 
 

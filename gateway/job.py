@@ -1,8 +1,9 @@
 """One request id in work: who waits for it, and what they hear when it ends."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from invoice import content
 from invoice.errors import InProgress, RequestIdReused
@@ -103,7 +104,7 @@ def in_progress(request_id: str) -> InProgress:
     )
 
 
-def give_up(waiters: Sequence[Waiter]) -> None:
+def give_up(waiters: Iterable[asyncio.Future[Any]]) -> None:
     """The callers' deadline is near: tell those still waiting to come back."""
     error = InProgress("still being issued; retry with the same request id", retry_s=0.2)
     for waiter in waiters:

@@ -12,9 +12,10 @@ from weakref import WeakValueDictionary
 import structlog
 
 from authority.port import Authority, Registration, TypeAllowance
+from gateway.authorities import Authorities
 from hsm.port import Signer
 from invoice.document import Party, Taxpayer, TypeGrant
-from invoice.errors import TaxpayerExists
+from invoice.errors import NotServed, TaxpayerExists
 from ledger.port import Ledger
 from ledger.records import (
     Act,
@@ -44,9 +45,9 @@ class Application:
 class Registrar:
     """Registers taxpayers."""
 
-    def __init__(self, *, ledger: Ledger, authority: Authority, signer: Signer) -> None:
+    def __init__(self, *, ledger: Ledger, authorities: Authorities, signer: Signer) -> None:
         self._ledger = ledger
-        self._authority = authority
+        self._authorities = authorities
         self._signer = signer
         # By tax number; whoever waits for its turn keeps the lock alive.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -57,7 +58,7 @@ class Registrar:
         """Register; return the record and whether an earlier call made it.
 
         Raises:
-            TaxpayerExists, RequestIdReused: Effect none.
+            TaxpayerExists, RequestIdReused, NotServed: Effect none.
             AuthorityRefused: Nothing is stored here. The authority may know the taxpayer and a
                 device without a certificate; the next registration finds them again.
             AuthorityUnavailable, HsmUnavailable, LedgerUnavailable: Retry with the same id.
@@ -77,27 +78,38 @@ class Registrar:
             return await self._ledger.register(planned, binding, act)
         if await self._ledger.taxpayer(binding.tenant, tax_number) is not None:
             raise TaxpayerExists(tax_number)
+        authority = self._authority_of(application)
         if dry_run:
             return planned, False
-        registration = await self._authority.register_taxpayer(
-            application.seller, application.wanted
-        )
-        device = await self._device(tax_number, binding)
+        registration = await authority.register_taxpayer(application.seller, application.wanted)
+        device = await self._device(authority, tax_number, binding)
         record = _record(planned, registration, device)
         stored, replayed = await self._ledger.register(record, binding, act)
         log.info("taxpayer.registered", tax_number=tax_number)
         return stored, replayed
 
-    async def _device(self, tax_number: str, binding: Binding) -> DeviceRecord:
+    def _authority_of(self, application: Application) -> Authority:
+        """The authority it registers with; raise ``NotServed`` naming a type that has none here."""
+        for allowance in application.wanted:
+            if not self._authorities.serves(allowance.type):
+                raise NotServed(
+                    f"this gateway knows no authority for type {allowance.type}",
+                    kind=allowance.type,
+                )
+        return self._authorities.of_types(allowance.type for allowance in application.wanted)
+
+    async def _device(
+        self, authority: Authority, tax_number: str, binding: Binding
+    ) -> DeviceRecord:
         """Register a device, make its key and have it certified."""
-        machine_number = await self._authority.register_device(
+        machine_number = await authority.register_device(
             request_id=_device_request_id(binding),
             tax_number=tax_number,
             kind=DEVICE_KIND,
         )
         key = await self._signer.ensure_key(f"device-{machine_number}-1")
         csr = await self._signer.csr(key, common_name=machine_number, serial_number=tax_number)
-        certified = await self._authority.issue_certificate(machine_number=machine_number, csr=csr)
+        certified = await authority.issue_certificate(machine_number=machine_number, csr=csr)
         return DeviceRecord(
             machine_number=machine_number,
             kind=DEVICE_KIND,

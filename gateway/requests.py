@@ -6,25 +6,34 @@ from google.protobuf.message import Message
 
 from invoice.errors import InvalidRequest
 from invoice.identifiers import check_request_id
+from invoice.rules_text import gbk_bytes, printable
 from invoice.types import TYPES
 from ledger.records import Act, Binding
 
 REASON_CHARACTERS_MAX = 500
+STATEMENT_REASON_BYTES_MAX = 200
 # Who asks is known by name once callers have identities.
 ACTOR = "operator"
 # How a write is asked for is not part of what is asked.
 _NOT_IDENTITY = ("request_id", "reason", "validate_only")
 
 
-def binding(tenant: str, action: str, request: Message, request_id: str) -> Binding:
+def binding(
+    tenant: str, action: str, request: Message, request_id: str, *, reason_counts: bool = False
+) -> Binding:
     """What ``request_id`` stands for: the request in canonical JSON. Raise ``InvalidRequest``.
 
+    ``reason_counts``: another reason is another request, since it stands in what is signed.
     ``request`` has no field that only answers have: those mean nothing in a request, and may hold
     what JSON cannot (a time beyond the year 9999).
     """
     check_request_id(request_id)
     asked = MessageToDict(request, preserving_proto_field_name=True)
-    meant = {name: value for name, value in asked.items() if name not in _NOT_IDENTITY}
+    meant = {
+        name: value
+        for name, value in asked.items()
+        if name not in _NOT_IDENTITY or (reason_counts and name == "reason")
+    }
     return Binding(
         tenant=tenant,
         request_id=request_id,
@@ -40,6 +49,18 @@ def act(reason: str, now: float) -> Act:
             "reason", "FIELD_TOO_LONG", f"at most {REASON_CHARACTERS_MAX} characters"
         )
     return Act(actor=ACTOR, reason=reason, at=now)
+
+
+def check_statement_reason(reason: str) -> None:
+    """Raise ``InvalidRequest`` unless ``reason`` can stand in a signed statement."""
+    if not reason:
+        raise InvalidRequest("reason", "FIELD_REQUIRED", "why it is voided")
+    if not printable(reason):
+        message = "holds a control character or a character outside GBK"
+        raise InvalidRequest("reason", "FIELD_FORMAT", message)
+    if (size := gbk_bytes(reason)) > STATEMENT_REASON_BYTES_MAX:
+        message = f"{size} GBK bytes, at most {STATEMENT_REASON_BYTES_MAX}"
+        raise InvalidRequest("reason", "FIELD_TOO_LONG", message)
 
 
 def check_type(type_code: str) -> None:

@@ -4,10 +4,14 @@ from typing import Any
 
 import grpc
 
-from gateway import requests
+from gateway import convert, requests
 from gateway.clock import Clock
+from gateway.deadline import deadline_of
 from gateway.draw import Drawer
 from gateway.registry import Registry
+from gateway.return_stock import Returner
+from gateway.voids import Voids
+from invoice.errors import InvalidRequest
 from invoice.identifiers import number_text, parse_point_name, parse_taxpayer_name, point_name
 from ledger.port import Ledger
 from ledger.records import GrantRecord, SegmentRecord
@@ -18,12 +22,22 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class StockAdminServicer(stock_admin_service_pb2_grpc.StockAdminServiceServicer):
-    """Draws numbers and distributes them."""
+    """Draws numbers, distributes them, and gives them back."""
 
     def __init__(
-        self, *, drawer: Drawer, ledger: Ledger, registry: Registry, clock: Clock, tenant: str
+        self,
+        *,
+        drawer: Drawer,
+        returner: Returner,
+        voids: Voids,
+        ledger: Ledger,
+        registry: Registry,
+        clock: Clock,
+        tenant: str,
     ) -> None:
         self._drawer = drawer
+        self._returner = returner
+        self._voids = voids
         self._ledger = ledger
         self._registry = registry
         self._clock = clock
@@ -65,6 +79,59 @@ class StockAdminServicer(stock_admin_service_pb2_grpc.StockAdminServiceServicer)
             dry_run=request.validate_only,
         )
         return pb2.AssignStockResponse(segments=map(_segment, segments), replayed=replayed)
+
+    async def RecallStock(
+        self, request: pb2.RecallStockRequest, context: Context
+    ) -> pb2.RecallStockResponse:
+        """Move numbers from a point back to the pool."""
+        del context
+        tax_number, point = parse_point_name(request.point)
+        requests.check_type(request.type)
+        requests.check_count(request.count)
+        segments, replayed = await self._ledger.recall(
+            tax_number=tax_number,
+            point=point,
+            type=request.type,
+            count=request.count,
+            binding=requests.binding(self._tenant, "recall_stock", request, request.request_id),
+            act=requests.act(request.reason, self._clock.now()),
+            dry_run=request.validate_only,
+        )
+        return pb2.RecallStockResponse(segments=map(_segment, segments), replayed=replayed)
+
+    async def ReturnStock(
+        self, request: pb2.ReturnStockRequest, context: Context
+    ) -> pb2.ReturnStockResponse:
+        """Return numbers to the authority."""
+        del context
+        tax_number = parse_taxpayer_name(request.parent, field="parent")
+        if request.segment_id < 1:
+            raise InvalidRequest("segment_id", "FIELD_RANGE", "must be the id of a segment")
+        requests.check_count(request.count)
+        record, replayed = await self._returner.give_back(
+            tax_number=tax_number,
+            segment_id=request.segment_id,
+            count=request.count,
+            binding=requests.binding(self._tenant, "return_stock", request, request.request_id),
+            act=requests.act(request.reason, self._clock.now()),
+            dry_run=request.validate_only,
+        )
+        assert record.segment is not None, "only a refused return has none"
+        return pb2.ReturnStockResponse(
+            segment=_segment(record.segment),
+            return_serial=record.return_serial,
+            replayed=replayed,
+        )
+
+    async def VoidBlankNumber(
+        self, request: pb2.VoidBlankNumberRequest, context: Context
+    ) -> pb2.VoidBlankNumberResponse:
+        """Void a number that is no invoice."""
+        stated = await self._voids.blank_number(request, deadline_of(context))
+        return pb2.VoidBlankNumberResponse(
+            void_statement=convert.void_statement(stated.record, stated.algorithm),
+            replayed=stated.replayed,
+        )
 
     async def ListSegments(
         self, request: pb2.ListSegmentsRequest, context: Context
@@ -111,8 +178,11 @@ def _segment(segment: SegmentRecord) -> segment_pb2.Segment:
         first_number=number_text(segment.prefix, segment.width, segment.first),
         last_number=number_text(segment.prefix, segment.width, end - 1),
         total_count=segment.count,
-        available_count=end - segment.next,
+        available_count=segment.available_count,
+        returning_count=segment.returning_count,
+        returned_count=segment.returned_count,
+        issue_deadline=segment.issue_deadline,
     )
-    if segment.next < end:
+    if segment.available_count:
         wire.next_number = number_text(segment.prefix, segment.width, segment.next)
     return wire

@@ -40,13 +40,13 @@ class StockServicer(stock_service_pb2_grpc.StockServiceServicer):
         return pb2.GetStockResponse(
             levels=[
                 stock_pb2.StockLevel(
-                    point=point_name(tax_number, level.point),
+                    point="" if level.point is None else point_name(tax_number, level.point),
                     type=level.type,
                     available_count=level.available_count,
                     next_code=level.next_code,
                     next_number=level.next_number,
+                    issue_deadline=level.issue_deadline,
                 )
                 for level in levels
-                if level.point is not None  # the pool is the operators' business
             ]
         )

@@ -7,21 +7,9 @@ import apsw
 from invoice.errors import PointNotFound, StockExhausted
 from ledger.bindings import bind, first_effect
 from ledger.records import Act, Binding, SegmentRecord
-from ledger.segments import pool, segment_record
+from ledger.segments import move, pool, segment_record
 from ledger.taxpayers import taxpayer_of
-from ledger.values import fetch
-from stock.assignment import Cut
 from stock.assignment import assign as cut_pool
-
-_PART = (
-    "SELECT grant_number, tax_number, type, code, prefix, width FROM segment WHERE segment_id = ?"
-)
-_SHORTEN = "UPDATE segment SET first = ?, next = ?, count = ? WHERE segment_id = ?"
-_EMPTY = "DELETE FROM segment WHERE segment_id = ?"
-_GIVE = """
-INSERT INTO segment (grant_number, tax_number, type, code, prefix, width, point, first, count, next)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
 
 
 def assign(
@@ -46,7 +34,7 @@ def assign(
     except StockExhausted as error:
         error.facts |= {"taxpayer": tax_number, "type": type_code}
         raise
-    made = [segment_record(connection, _give(connection, cut, point)) for cut in cuts]
+    made = [segment_record(connection, move(connection, cut, point)) for cut in cuts]
     bind(
         connection,
         binding,
@@ -55,16 +43,3 @@ def assign(
         effect={"segments": [asdict(segment) for segment in made]},
     )
     return made, False
-
-
-def _give(connection: apsw.Connection, cut: Cut, point: int) -> int:
-    """Store one cut and return the new segment's id: ids ascend in the order of assignment."""
-    moved, rest = cut.moved, cut.rest
-    part = fetch(connection, _PART, (moved.segment_id,))[0]
-    # The pool makes room first: no number lies in two segments, even inside a transaction.
-    if rest is None:
-        connection.execute(_EMPTY, (moved.segment_id,))
-    else:
-        connection.execute(_SHORTEN, (rest.first, rest.next, rest.count, rest.segment_id))
-    connection.execute(_GIVE, (*part, point, moved.first, moved.count, moved.first))
-    return connection.last_insert_rowid()

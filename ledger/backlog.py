@@ -9,7 +9,14 @@ import apsw
 from invoice.errors import TaxpayerNotFound
 from invoice.lifecycle import UploadState
 from ledger.meters import meters_of
-from ledger.records import BacklogRecord, Entry, InvoiceRecord, UnuploadedRecord
+from ledger.records import (
+    BacklogRecord,
+    Entry,
+    InvoiceRecord,
+    OriginalRef,
+    UnuploadedRecord,
+)
+from ledger.statements import statement_of
 from ledger.values import Row, fetch, fetch_one
 
 # Stored but not yet sent looks no different from outside.
@@ -33,19 +40,27 @@ SELECT o.event_id, o.event, o.tax_number, i.code, i.number, i.type, o.issue_time
  ORDER BY o.event_id
  LIMIT ?
 """
+# The last event: the statement's once it is signed, else the issue.
 _UPLOAD = """
-SELECT i.invoice_id, i.submission_number, o.state, o.rejection,
+SELECT i.invoice_id, s.kind, iif(s.kind IS NULL, i.submission_number, s.submission_number),
+       o.state, o.rejection,
        (SELECT acceptance_serial
           FROM submission
-         WHERE submission_number = ifnull(o.submission_number, i.submission_number)),
-       k.certificate, k.algorithm
+         WHERE submission_number = ifnull(o.submission_number,
+               iif(s.kind IS NULL, i.submission_number, s.submission_number))),
+       k.certificate, k.algorithm, l.certificate, l.algorithm,
+       r.issued_net_fen, r.issued_tax_fen, b.code, b.number
   FROM invoice AS i
-  LEFT JOIN outbox AS o ON o.invoice_id = i.invoice_id
+  LEFT JOIN statement AS s ON s.invoice_id = i.invoice_id AND s.state = 'SETTLED'
+  LEFT JOIN outbox AS o ON o.invoice_id = i.invoice_id AND o.event = ifnull(s.kind, 'ISSUE')
   LEFT JOIN device_key AS k
     ON k.tax_number = i.tax_number AND k.machine_number = i.machine_number AND k.key_id = ?
+  LEFT JOIN device_key AS l
+    ON l.tax_number = s.tax_number AND l.machine_number = s.machine_number AND l.key_id = s.key_id
+  LEFT JOIN reversal AS r ON r.invoice_id = i.invoice_id
+  LEFT JOIN red AS d ON d.invoice_id = i.invoice_id
+  LEFT JOIN invoice AS b ON b.invoice_id = d.original_id
  WHERE i.tax_number = ? AND i.code = ? AND i.number = ?
- ORDER BY o.event_id DESC
- LIMIT 1
 """
 
 
@@ -82,10 +97,12 @@ def unuploaded(
 
 
 def with_upload(connection: apsw.Connection, entry: Entry) -> InvoiceRecord:
-    """Return an entry with the state of its upload and the certificate of its key."""
+    """Return an entry with its upload, its certificate, and what has become of it since."""
     values = (entry.key_id, entry.tax_number, entry.code, entry.number)
     row = fetch(connection, _UPLOAD, values)[0]
-    _, accepting, state, rejection, serial, certificate, algorithm = row
+    invoice_id, statement_kind, accepting, state, rejection, serial, *rest = row
+    certificate, algorithm, statement_certificate, statement_algorithm, *rest = rest
+    reversed_net_fen, reversed_tax_fen, code, number = rest
     return InvoiceRecord(
         entry=entry,
         upload_state=_upload_state(accepting, state),
@@ -93,6 +110,12 @@ def with_upload(connection: apsw.Connection, entry: Entry) -> InvoiceRecord:
         acceptance_serial=serial or "",
         certificate=certificate or b"",
         algorithm=algorithm or "",
+        statement=statement_of(connection, invoice_id) if statement_kind else None,
+        statement_certificate=statement_certificate or b"",
+        statement_algorithm=statement_algorithm or "",
+        reversed_net_fen=reversed_net_fen or 0,
+        reversed_tax_fen=reversed_tax_fen or 0,
+        original=None if number is None else OriginalRef(code=code, number=number),
     )
 
 

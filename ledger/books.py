@@ -1,24 +1,33 @@
 """Checking the books: that nothing is missing, doubled or changed.
 
-One read snapshot, one pass over the invoices in the order they were reserved, one over the
-changes. What is kept meanwhile grows with segments, meters and keys, never with invoices.
+One read snapshot, one pass over the invoices in the order they were reserved, one over each of
+what hangs on them. What is kept meanwhile grows with segments, meters and keys, never with invoices.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
 import apsw
 
 from ledger.books_changes import check_changes
-from ledger.books_invoices import InvoiceCheck, page
+from ledger.books_events import check_events
+from ledger.books_invoices import InvoiceCheck
+from ledger.books_keys import Keys
 from ledger.books_meters import check_meters
+from ledger.books_operators import check_operators
+from ledger.books_reds import check_reversals
+from ledger.books_rows import page
+from ledger.books_statements import check_statements
 from ledger.books_stock import Shelves, check_grants
 from ledger.books_tally import Findings, Tally, found
 from ledger.books_writes import check_writes
 from ledger.database import unavailable
 from ledger.opening import Connect, connect_reader
 from ledger.records import BooksProgress, Finding
+from ledger.secrets import BUYER_DIGEST, buyer_digest, secret
 from ledger.values import fetch_one
 
 Verify: TypeAlias = Callable[[bytes, str, bytes, bytes], bool]
@@ -52,7 +61,7 @@ class _Check:
 
     def __init__(self, connection: apsw.Connection, verify: Verify) -> None:
         self._connection = connection
-        self._verify = verify
+        self._keys = Keys(verify)
         self._tally = Tally()
         self._total_count = 0
         self._balanced = True
@@ -69,16 +78,32 @@ class _Check:
         connection, tally = self._connection, self._tally
         shelves = Shelves(connection)
         yield self._word(check_grants(connection, shelves))
-        check = InvoiceCheck(connection, self._verify, shelves, tally)
-        rows, unreadable = page(connection, 0)
-        while rows or unreadable:
-            yield self._word([*unreadable, *check.rows(rows)])
-            rows, unreadable = page(connection, check.last_invoice_id(rows, unreadable))
+        self._keys.load(connection)
+        yield from self._invoices(shelves)
         yield self._word(shelves.unfinished())
+        for findings in chain(
+            check_statements(connection, self._keys, tally), check_reversals(connection)
+        ):
+            yield self._word(findings)
+        yield self._word(check_events(connection, tally))
         for findings in check_changes(connection, tally):
             yield self._word(findings)
         yield self._word(check_meters(connection, tally))
         yield self._word(check_writes(connection))
+        yield self._word(check_operators(connection))
+
+    def _invoices(self, shelves: Shelves) -> Iterator[BooksProgress]:
+        connection = self._connection
+        try:
+            buyer_key = secret(connection, BUYER_DIGEST)
+        except LookupError as error:
+            buyer_key = b""
+            yield self._word([found("I9_BUYER", "ledger", str(error))])
+        check = InvoiceCheck(self._keys, shelves, self._tally, partial(buyer_digest, buyer_key))
+        rows, unreadable = page(connection, 0)
+        while rows or unreadable:
+            yield self._word([*unreadable, *check.rows(rows)])
+            rows, unreadable = page(connection, check.last_invoice_id(rows, unreadable))
 
     def _word(self, findings: Findings, *, done: bool = False) -> BooksProgress:
         told: tuple[Finding, ...] = tuple(findings)
@@ -91,7 +116,7 @@ class _Check:
             issued_count=tally.issued_count,
             reserved_count=tally.reserved_count,
             uploaded_count=tally.uploaded_count,
-            signature_count=tally.signature_count,
+            signature_count=self._keys.right_count,
             done=done,
             balanced=done and self._balanced,
         )

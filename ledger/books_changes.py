@@ -9,6 +9,7 @@ from ledger.books_tally import Findings, Fingerprint, Tally, found
 from ledger.meters import MeterName
 from ledger.records import Finding
 from ledger.values import fetch
+from ledger.verdicts import change_of
 
 _METERS = """
 SELECT meter_id, change_number, tax_number, machine_number, type FROM meter ORDER BY meter_id
@@ -20,6 +21,14 @@ SELECT change_number, invoice_id, what
  ORDER BY change_number
  LIMIT 5000
 """
+_EVENTS = ("ISSUE", "VOID", "BLANK_VOID")
+# Each of these is told once of an invoice; what reds do to their blue is checked with the reds.
+_ONCE = ("ISSUED", "VOIDED", "BLANK_VOIDED", *(change_of(event, "ACCEPTED") for event in _EVENTS))
+_REVERSING = ("PARTLY_REVERSED", "REVERSED", "RESTORED")
+_REFUSING = ("REJECTED", "SIGNATURE_REJECTED", "RETRIED")
+_KNOWN = frozenset(
+    (*_ONCE, *_REVERSING, *(change_of(event, what) for event in _EVENTS for what in _REFUSING))
+)
 _STRAY = "SELECT count(*) FROM change WHERE meter_id NOT IN (SELECT meter_id FROM meter)"
 
 
@@ -55,10 +64,18 @@ def _compare(
             "I6_CHANGES", _subject(meter), f"the last is {at}, the meter says {last_change}"
         )
     sums = tally.meters[meter]
-    if seen["ISSUED"] != sums.issued:
-        yield found("I6_CHANGES", _subject(meter), "ISSUED changes and issued invoices differ")
-    if seen["ACCEPTED"] != sums.accepted:
-        yield found("I6_CHANGES", _subject(meter), "ACCEPTED changes and accepted invoices differ")
+    for what in _ONCE:
+        if seen[what] != sums.changes[what]:
+            yield found("I6_CHANGES", _subject(meter), f"{what} changes and invoices differ")
+    for event in _EVENTS:
+        rejected, signature_rejected, retried = (seen[change_of(event, what)] for what in _REFUSING)
+        due = sums.refused[event]
+        if event == "ISSUE":
+            due += sums.resolved
+        if rejected + signature_rejected - retried != due:
+            yield found("I6_CHANGES", _subject(meter), f"refusals of {event} and changes differ")
+    for what in seen.keys() - _KNOWN:
+        yield found("I6_CHANGES", _subject(meter), f"nobody knows what {what} is")
 
 
 def _subject(meter: MeterName) -> str:

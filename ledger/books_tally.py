@@ -41,16 +41,33 @@ class Fingerprint:
         mixed = (mixed ^ mixed >> 33) * 0xC4CEB9FE1A85EC53 & _MASK
         self.total = self.total + (mixed ^ mixed >> 33) & _MASK
 
+    def __add__(self, other: "Fingerprint") -> "Fingerprint":
+        """Return both together; what is in both counts twice."""
+        return Fingerprint(self.count + other.count, self.total + other.total & _MASK)
+
+    def __sub__(self, other: "Fingerprint") -> "Fingerprint":
+        """Return what is left without the other."""
+        return Fingerprint(self.count - other.count, self.total - other.total & _MASK)
+
+
+def _fingerprints() -> defaultdict[str, Fingerprint]:
+    return defaultdict(Fingerprint)
+
 
 @dataclass(slots=True)
 class MeterTally:
-    """What the invoices of one meter add up to."""
+    """What the invoices of one meter add up to.
+
+    ``changes`` are those that must have been told, by name; ``refused`` the events in the outbox
+    that the authority refused, by kind; ``resolved`` the issues of which it took the void instead.
+    """
 
     reserved_count: int = 0
     reserved_amount_fen: int = 0
     last_issue_time: int = 0
-    issued: Fingerprint = field(default_factory=Fingerprint)
-    accepted: Fingerprint = field(default_factory=Fingerprint)
+    changes: defaultdict[str, Fingerprint] = field(default_factory=_fingerprints)
+    refused: defaultdict[str, Fingerprint] = field(default_factory=_fingerprints)
+    resolved: Fingerprint = field(default_factory=Fingerprint)
 
 
 @dataclass(slots=True)
@@ -61,7 +78,6 @@ class Tally:
     issued_count: int = 0
     reserved_count: int = 0
     uploaded_count: int = 0
-    signature_count: int = 0
     meters: defaultdict[MeterName, MeterTally] = field(
         default_factory=lambda: defaultdict(MeterTally)
     )

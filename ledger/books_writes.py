@@ -13,6 +13,8 @@ _ISSUE_IDS = """
 SELECT (SELECT count(*) FROM request_id)
        - (SELECT count(*) FROM request_id WHERE action <> 'issue')
        - (SELECT count(*) FROM invoice)
+       + (SELECT count(*) FROM statement AS t JOIN invoice AS i ON i.invoice_id = t.invoice_id
+           WHERE i.tenant = t.tenant AND i.request_id = t.request_id)
 """
 _STRAY_ISSUE_IDS = """
 SELECT r.request_id
@@ -25,7 +27,17 @@ SELECT r.request_id
  LIMIT 100
 """
 _PARTS = (
-    ("contents", "SELECT count(*) - (SELECT count(*) FROM invoice) FROM content"),
+    (
+        "contents",
+        """
+SELECT count(*) - (SELECT count(*) FROM invoice)
+                + (SELECT count(*)
+                     FROM statement AS t
+                     JOIN invoice AS i ON i.invoice_id = t.invoice_id
+                    WHERE i.tenant = t.tenant AND i.request_id = t.request_id)
+  FROM content
+""",
+    ),
     (
         "signatures",
         """
@@ -51,8 +63,12 @@ SELECT r.request_id
 """
 _GRANT = "SELECT 1 FROM stock_grant WHERE authority_request_id = ? AND request_id = ?"
 _TAXPAYER = "SELECT 1 FROM taxpayer WHERE tax_number = ? AND tenant = ?"
-_SEGMENT = """
-SELECT 1 FROM segment WHERE segment_id = ? AND point = ? AND code = ? AND first = ? AND count = ?
+_STATEMENT = """
+SELECT 1
+  FROM statement AS t
+  JOIN invoice AS i ON i.invoice_id = t.invoice_id
+ WHERE t.tenant = ? AND t.request_id = ? AND t.kind = ? AND i.code = ? AND i.number = ?
+   AND t.statement_time = ?
 """
 
 
@@ -79,14 +95,9 @@ def _took_effect(connection: apsw.Connection, tenant: str, request_id: str, effe
     wanted: list[tuple[str, tuple[Value, ...]]] = []
     if "grant" in told:
         wanted.append((_GRANT, (told["grant"], request_id)))
-    elif "segments" in told:
-        wanted += (
-            (
-                _SEGMENT,
-                tuple(part[name] for name in ("segment_id", "point", "code", "first", "count")),
-            )
-            for part in told["segments"]
-        )
-    else:
+    elif "statement" in told:
+        names = ("statement", "code", "number", "time")
+        wanted.append((_STATEMENT, (tenant, request_id, *(told[name] for name in names))))
+    elif "segments" not in told:  # where segments lie is checked one by one (books_operators)
         wanted.append((_TAXPAYER, (told["tax_number"], tenant)))
     return all(fetch_one(connection, statement, values) for statement, values in wanted)

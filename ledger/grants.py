@@ -13,7 +13,7 @@ from ledger.values import Json, Row, fetch, fetch_one
 
 _COLUMNS = """
 SELECT tenant, request_id, authority_request_id, tax_number, type, count, state, grant_id, code,
-       prefix, width, first, refusal, requested_at
+       prefix, width, first, refusal, requested_at, issue_deadline
   FROM stock_grant
 """
 _ONE = _COLUMNS + "WHERE tenant = ? AND request_id = ?"
@@ -40,7 +40,7 @@ SELECT grant_id, last_number
 _GRANT = """
 UPDATE stock_grant
    SET state = 'GRANTED', count = ?, grant_id = ?, code = ?, prefix = ?, width = ?, first = ?,
-       first_number = ?, last_number = ?
+       first_number = ?, last_number = ?, issue_deadline = ?
  WHERE tenant = ? AND request_id = ? AND state = 'REQUESTED'
 """
 _CONFIRM = """
@@ -104,6 +104,7 @@ def store_grant(connection: apsw.Connection, grant: GrantRecord) -> GrantRecord:
             grant.first,
             first,
             last,
+            grant.issue_deadline,
             grant.tenant,
             grant.request_id,
         ),
@@ -210,4 +211,5 @@ def _record(row: Row) -> GrantRecord:
         first=row[11],
         refusal=row[12],
         requested_at=row[13],
+        issue_deadline=row[14],
     )

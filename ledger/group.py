@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 import apsw
 
 from ledger.database import Database
+from ledger.meters import behind_s_max
 from ledger.records import GroupResult, Reservation, Reserved, Settlement
-from ledger.reserve import ItemFault, behind_s_max, reserve_all, reserve_each
+from ledger.reserve import ItemFault, reserve_all, reserve_each
+from ledger.secrets import BUYER_DIGEST, Secrets
 from ledger.settle import settle
 
 _Reserve = Callable[..., tuple[list[Reserved], float]]
@@ -23,12 +25,14 @@ class Group:
         worker: str,
         now: float,
         clock_trusted: bool,
+        secrets: Secrets,
     ) -> None:
         self._settlements = settlements
         self._reservations = reservations
         self._worker = worker
         self._now = now
         self._clock_trusted = clock_trusted
+        self._secrets = secrets
 
     def commit(self, database: Database) -> GroupResult:
         """Run the group; when one item spoils it, run it again with each item on its own.
@@ -51,5 +55,6 @@ class Group:
             worker=self._worker,
             now=self._now,
             behind_s_max=behind_s_max(trusted=self._clock_trusted),
+            buyer_key=self._secrets.key(connection, BUYER_DIGEST),
         )
         return GroupResult(settled=settled, reserved=reserved, clamped_s=clamped_s)

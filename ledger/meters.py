@@ -5,12 +5,21 @@ from typing import NamedTuple
 
 import apsw
 
+from invoice.errors import ClockSkew
 from ledger.bulk import Bulk
 from ledger.records import MeterRecord
 from ledger.values import Value, fetch
 
 MeterName = tuple[str, str, str]
 """Tax number, machine number, type."""
+Change = tuple[int, str]
+"""Invoice id, and what happened to it."""
+
+# A clock this far behind the last invoice cannot be trusted to date another: 30 minutes.
+_BEHIND_S_MAX = 1_800
+# Before the authority has told the time, a clock behind our own invoices is simply wrong; this
+# much is what setting it by the network moves it back.
+_UNCONFIRMED_BEHIND_S_MAX = 5
 
 _DRAW = Bulk(
     """
@@ -62,6 +71,21 @@ class Load(NamedTuple):
     amount_fen: int
 
 
+def behind_s_max(*, trusted: bool) -> int:
+    """How far the clock may be behind the last issue time; ``trusted``: the authority told the time."""
+    return _BEHIND_S_MAX if trusted else _UNCONFIRMED_BEHIND_S_MAX
+
+
+def clock_fault(last_issue_time: int, now: float, behind_s_max: int) -> ClockSkew | None:
+    """Return why ``now`` cannot date anything of a meter; None when it can."""
+    behind_s = last_issue_time - now
+    if behind_s <= behind_s_max:
+        return None
+    return ClockSkew(
+        f"the clock is {behind_s:.0f} s behind the last invoice", skew_s=-round(behind_s)
+    )
+
+
 def draw_changes(
     connection: apsw.Connection,
     changed: Mapping[MeterName, Sequence[int]],
@@ -69,20 +93,28 @@ def draw_changes(
     what: str,
     now: float,
 ) -> None:
-    """Give each changed invoice the next change number of its meter.
+    """Give each changed invoice the next change number of its meter; the same happened to all."""
+    changes = {name: [(invoice_id, what) for invoice_id in ids] for name, ids in changed.items()}
+    draw(connection, changes, now)
+
+
+def draw(
+    connection: apsw.Connection, changes: Mapping[MeterName, Sequence[Change]], now: float
+) -> None:
+    """Give each change, in the order given, the next change number of its meter.
 
     Drawn in the changing transaction: numbers become visible in order.
     """
     drawn: list[Value] = []
-    for name in sorted(changed):
-        drawn += (*name, len(changed[name]))
-    changes: list[Value] = []
+    for name in sorted(changes):
+        drawn += (*name, len(changes[name]))
+    numbered: list[Value] = []
     for tax_number, machine_number, type_code, meter_id, last in _DRAW.run(connection, drawn):
-        invoice_ids = changed[tax_number, machine_number, type_code]
-        first = last - len(invoice_ids) + 1
-        for change_number, invoice_id in enumerate(invoice_ids, first):
-            changes += (meter_id, change_number, invoice_id, what, now)
-    _CHANGE.run(connection, changes)
+        of_meter = changes[tax_number, machine_number, type_code]
+        first = last - len(of_meter) + 1
+        for change_number, (invoice_id, what) in enumerate(of_meter, first):
+            numbered += (meter_id, change_number, invoice_id, what, now)
+    _CHANGE.run(connection, numbered)
 
 
 def add_reserved(

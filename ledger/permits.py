@@ -16,12 +16,17 @@ import apsw
 from ledger.records import Permit
 from ledger.values import fetch
 
-# One window after its answer a permit counts nowhere any more; twice that leaves room for clocks.
-_FORGET = """
-DELETE FROM permit
- WHERE tax_number = ?1
-   AND answered_at < ?2 - 2 * (SELECT longest_window_s FROM taxpayer WHERE tax_number = ?1)
+# An operator may have set a longer window than any of the authority's.
+_LONGEST = """
+max((SELECT longest_window_s FROM taxpayer WHERE tax_number = {taxpayer}),
+    ifnull((SELECT max(value ->> 0) FROM upload_control, json_each(windows)
+             WHERE tax_number = {taxpayer}), 0))
 """
+# One window after its answer a permit counts nowhere any more; twice that leaves room for clocks.
+_FORGET = f"""
+DELETE FROM permit
+ WHERE tax_number = ?1 AND answered_at < ?2 - 2 * {_LONGEST.format(taxpayer="?1")}
+"""  # noqa: S608 - put together from constants
 _ADD = "INSERT INTO permit (tax_number, sent_at) VALUES (?, ?)"
 _ANSWER = "UPDATE permit SET answered_at = ? WHERE permit_id = ? AND answered_at IS NULL"
 _ANSWER_OPEN = "UPDATE permit SET answered_at = max(?, sent_at) WHERE answered_at IS NULL"
@@ -32,15 +37,14 @@ _SET_CLOCK = (
 _SHIFT = "UPDATE permit SET sent_at = sent_at + ?1, answered_at = answered_at + ?1"
 # What was over before the last permit is over. All others move to the new clock, both times, so
 # that it is behind whatever counts. The margin is that of two clocks.
-_MOVE = """
+_MOVE = f"""
 UPDATE permit AS p
    SET sent_at = ?1, answered_at = ?1
  WHERE answered_at IS NULL
     OR answered_at > (SELECT coalesce(answered_at, sent_at) FROM permit
                        WHERE tax_number = p.tax_number ORDER BY permit_id DESC LIMIT 1)
-                   - 1.001 * (SELECT longest_window_s FROM taxpayer
-                               WHERE tax_number = p.tax_number) - 1
-"""
+                   - 1.001 * {_LONGEST.format(taxpayer="p.tax_number")} - 1
+"""  # noqa: S608 - put together from constants
 _COUNTING = """
 SELECT permit_id, tax_number, sent_at, answered_at
   FROM permit

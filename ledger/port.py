@@ -1,7 +1,8 @@
 """The ledger's interface: what every ledger promises, whatever database is behind it.
 
 Rules for implementations. Every write is one transaction and durable when it returns. Locks
-are taken in this order: request ids sorted, meter rows sorted, segments sorted. Any failure of
+are taken in this order: request ids sorted, meter rows sorted, segments sorted, originals of reds
+sorted. Any failure of
 the database leaves as ``invoice.errors.LedgerUnavailable`` (effect unknown) and nothing is
 retried from memory. Admin writes bind their request id, write their effect and their audit row
 together: the same binding again answers the first effect with ``replayed``; another request
@@ -9,9 +10,16 @@ under the same id raises ``RequestIdReused`` naming the fields. With ``dry_run``
 would happen, raise what would be raised, and change nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from ledger.queries import (
+    ChangeRecord,
+    InvoiceFilter,
+    InvoicePage,
+    ListPosition,
+    PrintedRecord,
+)
 from ledger.records import (
     Act,
     BacklogRecord,
@@ -23,13 +31,17 @@ from ledger.records import (
     GroupResult,
     InvoiceRecord,
     Permit,
+    RateWindow,
     Reservation,
+    ReturnRecord,
     SegmentRecord,
     Settlement,
+    StatementRecord,
     StockLevelRecord,
     Submission,
     TaxpayerRecord,
     UnuploadedRecord,
+    UploadControlRecord,
 )
 
 
@@ -83,9 +95,16 @@ class Ledger(Protocol):
         and counts as known then if the first took a number. Then, per item: ``TaxpayerNotFound``,
         ``stale`` when the taxpayer's version moved on, ``PointNotFound``, ``ClockSkew`` when
         ``now`` is more than 1,800 s behind the meter's last issue time, or more than 5 s unless
-        ``clock_trusted`` (the authority has told the time since start), ``StockExhausted``; else it takes the next number of the point's segments (oldest assigned first), issue time
+        ``clock_trusted`` (the authority has told the time since start), for a red those below,
+        ``StockExhausted``; else it takes the next number of the point's segments (oldest assigned first), issue time
         ``max(int(now), last)``, stores ``content.complete(tail, …)`` and adds 1 and |net| to the
         meter's un-uploaded count and amount.
+
+        A red, by what the ones before it in the group have left of its blue: ``RedOriginalNotFound``,
+        ``RedTypeMismatch``, ``InvoiceNotReversible`` with its state, ``RedExceedsBlue``,
+        ``RedNotFull``, ``RedNoticeUsed``. One that is refused, for its blue or for stock, takes
+        neither a number nor anything of its blue. When it settles, its blue's state and a change
+        on its blue's meter are stored with it.
 
         Raises ``LedgerUnavailable`` when the commit fails: every item is then unknown.
         """
@@ -97,7 +116,10 @@ class Ledger(Protocol):
         """
 
     async def find_request(self, tenant: str, request_id: str) -> Entry | None:
-        """The entry an issue request was bound to; None when no number was taken under that id."""
+        """The entry an issue request was bound to; None when no number was taken under that id.
+
+        BLANK_VOIDED when an operator has given its number up: it will never be signed.
+        """
 
     async def find_invoice(
         self, tenant: str, tax_number: str, code: str, number: str
@@ -106,6 +128,122 @@ class Ledger(Protocol):
 
     async def invoice_of(self, entry: Entry) -> InvoiceRecord:
         """The same for an entry at hand."""
+
+    # --- voids --------------------------------------------------------------------------
+
+    async def reserve_void(
+        self,
+        *,
+        tax_number: str,
+        code: str,
+        number: str,
+        reason: str,
+        binding: Binding,
+        act: Act,
+        worker: str,
+        now: float,
+        clock_trusted: bool = True,
+        dry_run: bool = False,
+    ) -> tuple[StatementRecord, bool]:
+        """Decide the void of an invoice and store what is to be signed (RESERVED).
+
+        From now on reds of it and other voids are refused; it reads VOIDED once it is settled. Its
+        time is ``max(int(now), last of the meter, issue time)`` and moves no meter. Returns the
+        statement as it stands, and whether it was replayed.
+
+        Raises ``InvoiceNotFound``, ``InvoiceNotVoidable`` with its cause, ``ClockSkew`` as for issuing,
+        ``RequestIdReused``.
+        """
+
+    async def reserve_blank_void(
+        self,
+        *,
+        tax_number: str,
+        point: int,
+        type: str,
+        code: str,
+        number: str,
+        reason: str,
+        binding: Binding,
+        act: Act,
+        worker: str,
+        now: float,
+        clock_trusted: bool = True,
+        dry_run: bool = False,
+    ) -> tuple[StatementRecord, bool]:
+        """Decide that a number will never be an invoice, and store what is to be signed (RESERVED).
+
+        Either the point's next available number, which leaves its segment in this transaction, or
+        one whose entry has been RESERVED for 60 s: that entry is BLANK_VOIDED at once and off its
+        meter, a red gives back what it had taken, and a settle that comes late answers the stored row.
+
+        Raises ``TaxpayerNotFound``, ``PointNotFound``, ``NumberNotBlank``, ``ClockSkew`` as for
+        issuing, ``RequestIdReused``.
+        """
+
+    async def settle_statement(
+        self, record: StatementRecord, *, signature: bytes, key_id: str, now: float
+    ) -> StatementRecord:
+        """Store the signature of a statement that is still RESERVED: it takes effect.
+
+        An invoice becomes VOIDED and a voided red gives back what it had taken; the upload event
+        and the changes are stored with it. Whoever comes second answers the stored statement.
+        """
+
+    async def orphan_statements(
+        self, *, worker: str, now: float, count_max: int
+    ) -> list[StatementRecord]:
+        """RESERVED statements nobody finishes, oldest first; whose they are as with ``orphans``."""
+
+    async def find_statement(self, tenant: str, request_id: str) -> StatementRecord | None:
+        """The statement a void's request id stands for; None when there is none."""
+
+    # --- lists, watches and strangers ---------------------------------------------------
+
+    async def list_invoices(
+        self,
+        tenant: str,
+        wanted: InvoiceFilter,
+        *,
+        after: ListPosition | None = None,
+        count_max: int,
+        bytes_max: int,
+        newest_first: bool = False,
+    ) -> InvoicePage:
+        """One page of the invoices that fit, by issue time, or by number where a range is wanted.
+
+        At most ``count_max`` and about ``bytes_max`` of them, at least one; a page may be shorter, or
+        empty, while ``next`` is set: the work for a page does not grow with the ledger. Entries
+        that wait for a signature are left out. Raises ``TaxpayerNotFound``.
+        """
+
+    async def positions(self, tenant: str, tax_number: str, *, type: str = "") -> dict[int, int]:
+        """The last change number of each meter, by meter id. Raises ``TaxpayerNotFound``."""
+
+    async def changes(
+        self,
+        tenant: str,
+        tax_number: str,
+        *,
+        after: Mapping[int, int],
+        type: str = "",
+        point: int | None = None,
+        count_max: int,
+        bytes_max: int,
+    ) -> list[ChangeRecord]:
+        """The next changes behind the positions ``after``; a meter not named there starts at 0.
+
+        Each meter's changes come in their order and without a gap, those of several by time. With a
+        ``point`` the others' changes are there without their record, so that positions move on. At
+        most ``count_max``, and about ``bytes_max`` of invoices; none only when there is none.
+        Raises ``TaxpayerNotFound``.
+        """
+
+    async def find_printed(self, code: str, number: str) -> PrintedRecord | None:
+        """What is printed on the signed invoice of this number, whoever's it is."""
+
+    async def secret(self, name: str) -> bytes:
+        """A key of this ledger's own (``ledger.secrets``), 32 bytes, the same over restarts."""
 
     # --- taxpayers ----------------------------------------------------------------------
 
@@ -177,6 +315,54 @@ class Ledger(Protocol):
         Returns the point's new segments; a replay answers the same ones as they stood then.
         """
 
+    async def recall(
+        self,
+        *,
+        tax_number: str,
+        point: int,
+        type: str,
+        count: int,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[list[SegmentRecord], bool]:
+        """Move the ``count`` highest available numbers of a point (newest segment first) to the pool.
+
+        There they lie by the age of their grant again, lowest first. Raises as ``assign`` does;
+        ``StockExhausted`` when the point has fewer. Returns the pool's new segments.
+        """
+
+    async def request_return(
+        self,
+        *,
+        tax_number: str,
+        segment_id: int,
+        count: int,
+        authority_request_id: str,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[ReturnRecord, bool]:
+        """Set the ``count`` highest available numbers of a segment aside, before the authority is asked.
+
+        From now on they are RETURNING, in a segment of their own: held, and nothing takes them.
+        Raises ``TaxpayerNotFound``, ``SegmentNotFound``, ``StockExhausted``. Replayed: the return as
+        it stands now.
+        """
+
+    async def store_return(
+        self, tenant: str, request_id: str, return_serial: str, *, now: float
+    ) -> ReturnRecord:
+        """RETURNED, for good; again is the same."""
+
+    async def refuse_return(
+        self, tenant: str, request_id: str, refusal: str, *, now: float
+    ) -> ReturnRecord:
+        """REFUSED by the authority: the numbers are available where they were; again is the same."""
+
+    async def open_returns(self, *, count_max: int = 100) -> list[ReturnRecord]:
+        """Returns that are REQUESTED: to be asked again after a crash."""
+
     async def segments(
         self, tenant: str, tax_number: str, *, after: int = 0, count_max: int = 100
     ) -> list[SegmentRecord]:
@@ -198,7 +384,9 @@ class Ledger(Protocol):
         """Claim the oldest due pending events and store them as a PREPARED submission.
 
         An event that was released with a smaller batch goes with at most that many. None when
-        nothing is due.
+        nothing is due. A red waits until the issue of its blue has its final word, and of the events
+        of one blue, its reds and their voids a void waits for those before it, and those behind it
+        wait for the void; so no submission holds an event and one that it depends on.
         """
 
     async def open_submissions(self, tax_number: str) -> list[Submission]:
@@ -229,8 +417,9 @@ class Ledger(Protocol):
     ) -> None:
         """Store the final word on events of the submission. Idempotent.
 
-        Each: the invoice's upload state, a change of its meter, and the meter's counters down by
-        1 and |net|. Accepted events leave the outbox; refused ones stay in it for an operator.
+        Each: the upload state, a change of the meter (of a void ``VOID_ACCEPTED`` and so on), and of
+        an issue the meter's counters down by 1 and |net|. Accepted events leave the outbox; refused
+        ones stay in it for an operator, until the void of their invoice is accepted.
         The submission is over once every event has its word.
         """
 
@@ -250,6 +439,59 @@ class Ledger(Protocol):
         self, tenant: str, tax_number: str, *, after: int = 0, count_max: int = 100
     ) -> list[UnuploadedRecord]:
         """Events without acceptance, rejected ones included, by event id ascending."""
+
+    async def retry_uploads(
+        self,
+        *,
+        tax_number: str,
+        invoices: Sequence[tuple[str, str]],
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[int, bool]:
+        """Make refused events pending again: those of ``invoices`` (code, number), or the oldest 10,000.
+
+        An ISSUE event counts on its meter again. The issue of an invoice whose void is on its way to the
+        authority is left alone. Returns how many, and whether it was replayed. Raises
+        ``TaxpayerNotFound``, ``InvalidRequest`` NOT_REJECTED at an invoice with nothing to retry.
+        """
+
+    async def upload_control(self, tax_number: str) -> UploadControlRecord:
+        """What an operator has decided about a taxpayer's uploads; by default nothing."""
+
+    async def pause_uploads(
+        self,
+        *,
+        tax_number: str,
+        until: float | None,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[UploadControlRecord, bool]:
+        """Pause until a time, or until they are resumed; again moves the time.
+
+        Raises ``TaxpayerNotFound``. Replayed, as with the next two: the control as it stands now.
+        """
+
+    async def resume_uploads(
+        self, *, tax_number: str, binding: Binding, act: Act, dry_run: bool = False
+    ) -> tuple[UploadControlRecord, bool]:
+        """End a pause, if there is one. Raises ``TaxpayerNotFound``."""
+
+    async def set_upload_windows(
+        self,
+        *,
+        tax_number: str,
+        windows: Sequence[RateWindow],
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[UploadControlRecord, bool]:
+        """Set windows that hold beside the authority's; none: the authority's alone.
+
+        Raises ``TaxpayerNotFound``, ``InvalidRequest`` at a window of the authority's length with more
+        calls than it has.
+        """
 
     # --- books --------------------------------------------------------------------------
 

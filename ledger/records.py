@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from invoice.document import Kind, Taxpayer
 from invoice.errors import InvoiceError
 from invoice.lifecycle import InvoiceState, UploadState
+from invoice.statements import StatementKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +103,19 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OriginalRef:
+    """The blue invoice a red one names. ``code`` is ``""`` for a digital one."""
+
+    code: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
     """One draft that wants a number.
 
     ``tail`` is ``invoice.content.tail`` of it and ``fingerprint`` the SHA-256 of the tail; rules
-    were checked at ``taxpayer_version``.
+    were checked at ``taxpayer_version``. A red has an ``original``, and what it states beside it.
     """
 
     tenant: str
@@ -120,6 +129,9 @@ class Reservation:
     net_fen: int
     tax_fen: int
     tail: bytes
+    original: OriginalRef | None = None
+    red_notice_number: str = ""
+    buyer_tax_number: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,6 +140,8 @@ class Entry:
 
     ``signature`` is None while the state is RESERVED, and so are the marks. ``worker`` is the
     process that reserved it. ``content_key_id`` is ``""`` while content is stored in the clear.
+    BLANK_VOIDED it never gets a signature; when its number was voided before anybody took it, its
+    content is ``b""`` and its ``request_id`` is that of the blank void.
     """
 
     tenant: str
@@ -195,8 +209,39 @@ class GroupResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRecord:
+    """A void or blank void (a row of ``statement``): RESERVED, then SETTLED with its signature.
+
+    Decided when it is reserved, in effect once it is settled. ``request_id`` is that of the void.
+    ``statement_time`` is unix seconds; ``signature`` is over ``kind.tag`` and ``content``.
+    """
+
+    tenant: str
+    request_id: str
+    kind: StatementKind
+    tax_number: str
+    machine_number: str
+    point: int
+    type: str
+    code: str
+    number: str
+    statement_time: int
+    content: bytes
+    state: str
+    worker: str
+    reserved_at: float
+    signature: bytes | None = None
+    key_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceRecord:
-    """An entry with the state of its upload, as GetInvoice answers it."""
+    """An entry with the state of its upload, as GetInvoice answers it.
+
+    The upload is that of its last event: of the statement that voided it, when that is settled,
+    else of its issue. ``statement`` is None until it is settled. ``reversed_net_fen`` and
+    ``reversed_tax_fen`` are what issued reds have taken of a blue; ``original`` is the blue of a red.
+    """
 
     entry: Entry
     upload_state: UploadState
@@ -204,6 +249,12 @@ class InvoiceRecord:
     acceptance_serial: str
     certificate: bytes
     algorithm: str
+    statement: StatementRecord | None = None
+    statement_certificate: bytes = b""
+    statement_algorithm: str = ""
+    reversed_net_fen: int = 0
+    reversed_tax_fen: int = 0
+    original: OriginalRef | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +280,7 @@ class GrantRecord:
     first: int = 0
     refusal: str = ""
     requested_at: float = 0.0
+    issue_deadline: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +289,8 @@ class SegmentRecord:
 
     ``point`` is None while it lies in the taxpayer's pool. ``first`` and ``next`` are running
     parts; ``stock.segment.number_text`` makes the number's text of prefix, width and running part.
+    Its highest numbers may be RETURNING or RETURNED, and then are not available. ``issue_deadline``
+    is the last civil day on which they may be issued, ``YYYY-MM-DD``, empty for no limit.
     """
 
     segment_id: int
@@ -250,22 +304,69 @@ class SegmentRecord:
     first: int
     count: int
     next: int
+    returning_count: int = 0
+    returned_count: int = 0
+    issue_deadline: str = ""
+
+    @property
+    def available_count(self) -> int:
+        """How many numbers can still be taken."""
+        tail_count = self.returning_count + self.returned_count
+        return self.first + self.count - tail_count - self.next
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnRecord:
+    """Numbers on their way back to the authority: REQUESTED, then RETURNED or REFUSED.
+
+    ``segment`` holds nothing else; None when it was refused and its numbers have moved on since.
+    The two request ids are as in :class:`GrantRecord`.
+    """
+
+    tenant: str
+    request_id: str
+    authority_request_id: str
+    tax_number: str
+    type: str
+    count: int
+    state: str
+    segment: SegmentRecord | None
+    return_serial: str = ""
+    refusal: str = ""
+    requested_at: float = 0.0
+    answered_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StockLevelRecord:
-    """What a point (or the pool, ``point`` None) has left of one type, and its next number."""
+    """What a point (or the pool, ``point`` None) has left of one type, and its next number.
+
+    ``issue_deadline`` is the earliest of what is left.
+    """
 
     point: int | None
     type: str
     available_count: int
     next_code: str = ""
     next_number: str = ""
+    issue_deadline: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginalStatement:
+    """The invoice a void is about: its signed bytes, and the key they verify under."""
+
+    content: bytes
+    signature: bytes
+    key_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxItem:
-    """One event to upload, with everything that is sent. ``event``: ISSUE, VOID or BLANK_VOID."""
+    """One event to upload, with everything that is sent. ``event``: ISSUE, VOID or BLANK_VOID.
+
+    A VOID carries its ``original``, so that an invoice which the authority refused can be voided.
+    """
 
     event_id: int
     event: str
@@ -275,6 +376,7 @@ class OutboxItem:
     signature: bytes
     key_id: str
     attempt_count: int
+    original: OriginalStatement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +405,25 @@ class EventVerdict:
     event_id: int
     state: UploadState
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadControlRecord:
+    """What an operator has decided about a taxpayer's uploads.
+
+    ``paused_until`` is in unix seconds; None while ``paused`` means: until they are resumed. A pause
+    whose time has come is over. ``windows`` hold beside the authority's own; empty: none are set.
+    """
+
+    tax_number: str
+    paused: bool = False
+    paused_until: float | None = None
+    pause_reason: str = ""
+    windows: tuple[RateWindow, ...] = ()
+
+    def paused_at(self, now: float) -> bool:
+        """Whether the pause is in force at ``now``."""
+        return self.paused and (self.paused_until is None or now < self.paused_until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

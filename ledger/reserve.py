@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 import apsw
 
 from invoice.content import differences, tail_of
+from invoice.document import Kind
 from invoice.errors import (
-    ClockSkew,
     InvoiceError,
     LedgerUnavailable,
     PointNotFound,
@@ -15,16 +15,12 @@ from invoice.errors import (
     TaxpayerNotFound,
 )
 from ledger.bulk import Bulk
+from ledger.meters import clock_fault
 from ledger.records import Reservation, Reserved
+from ledger.reds import look_up
 from ledger.rows import entry_by_id
 from ledger.taking import Counter, CounterName, Taking
 from ledger.values import Value
-
-# A clock this far behind the last invoice cannot be trusted to date another: 30 minutes.
-CLOCK_BEHIND_S_MAX = 1_800
-# Before the authority has told the time, a clock behind our own invoices is simply wrong; this
-# much is what setting it by the network moves it back.
-_UNCONFIRMED_BEHIND_S_MAX = 5
 
 _KNOWN = Bulk(
     """
@@ -61,11 +57,6 @@ class ItemFault(Exception):
     """One item of a group cannot be stored, and it is not known which."""
 
 
-def behind_s_max(*, trusted: bool) -> int:
-    """How far the clock may be behind the last issue time; ``trusted``: the authority told the time."""
-    return CLOCK_BEHIND_S_MAX if trusted else _UNCONFIRMED_BEHIND_S_MAX
-
-
 def reserve_all(
     connection: apsw.Connection,
     reservations: Sequence[Reservation],
@@ -73,6 +64,7 @@ def reserve_all(
     worker: str,
     now: float,
     behind_s_max: int,
+    buyer_key: bytes,
 ) -> tuple[list[Reserved], float]:
     """Reserve a group in as few statements as it takes; answer in order, and the clamp.
 
@@ -80,7 +72,7 @@ def reserve_all(
         ItemFault: An item was refused by the database: undo everything, take them one by one.
     """
     try:
-        return _reserve(connection, reservations, Taking(worker, now), behind_s_max)
+        return _reserve(connection, reservations, Taking(worker, now, buyer_key), behind_s_max)
     except ITEM_FAULTS as error:
         raise ItemFault from error
 
@@ -92,6 +84,7 @@ def reserve_each(
     worker: str,
     now: float,
     behind_s_max: int,
+    buyer_key: bytes,
 ) -> tuple[list[Reserved], float]:
     """Reserve a group one by one, each behind its own savepoint, so that a bad one fails alone."""
     answers = []
@@ -100,7 +93,7 @@ def reserve_each(
         connection.execute("SAVEPOINT item")
         try:
             (answer,), clamp_s = _reserve(
-                connection, (reservation,), Taking(worker, now), behind_s_max
+                connection, (reservation,), Taking(worker, now, buyer_key), behind_s_max
             )
         except ITEM_FAULTS as error:
             connection.execute("ROLLBACK TO item")
@@ -160,6 +153,13 @@ def _take(
     behind_s_max: int,
 ) -> None:
     counters = _counters(connection, group, wanted)
+    reds = [
+        reservations[at]
+        for positions in wanted.values()
+        for at in positions
+        if reservations[at].kind is Kind.RED
+    ]
+    group.reds = look_up(connection, reds) if reds else None
     for name in sorted(wanted):
         counter = counters.get(name)
         takers = []
@@ -172,6 +172,7 @@ def _take(
         if takers:
             assert counter is not None
             group.take(connection, counter, [(at, reservations[at]) for at in takers])
+    group.judge_unknown()
     group.store(connection)
 
 
@@ -185,14 +186,8 @@ def _judge(
         return Reserved(stale=True)
     if counter.machine_number is None:
         return _no(PointNotFound(item.tax_number, item.point))
-    behind_s = counter.last_issue_time - now
-    if behind_s > behind_s_max:
-        return _no(
-            ClockSkew(
-                f"the clock is {behind_s:.0f} s behind the last invoice", skew_s=-round(behind_s)
-            )
-        )
-    return None
+    fault = clock_fault(counter.last_issue_time, now, behind_s_max)
+    return None if fault is None else _no(fault)
 
 
 def _known(

@@ -14,24 +14,34 @@ SELECT i.tenant, i.request_id, i.fingerprint, i.tax_number, i.machine_number, i.
        i.kind, i.code, i.number, i.issue_time, i.net_fen, i.tax_fen, c.content, i.state, i.worker,
        i.reserved_at, i.content_key_id, s.signature, s.key_id, s.check_code, s.fiscal_code
   FROM invoice AS i
-  JOIN content AS c ON c.invoice_id = i.invoice_id
+  LEFT JOIN content AS c ON c.invoice_id = i.invoice_id
   LEFT JOIN signature AS s ON s.invoice_id = i.invoice_id
 """
 _BY_ID = _ENTRY + "WHERE i.invoice_id = ?"
 _BY_NUMBER = _ENTRY + "WHERE i.tax_number = ? AND i.code = ? AND i.number = ?"
+# By the order of rows alone, every invoice there is would be looked at, every second.
 _ORPHANS = (
     _ENTRY  # noqa: S608 - put together from constants
     + """
- WHERE i.state = 'RESERVED'
-   AND (i.worker = ? OR i.worker NOT IN (SELECT worker FROM worker WHERE beat_at > ?))
+ WHERE i.invoice_id IN (
+    SELECT o.invoice_id
+      FROM invoice AS o INDEXED BY invoice_reserved
+     WHERE o.state = 'RESERVED'
+       AND (o.worker = ? OR o.worker NOT IN (SELECT worker FROM worker WHERE beat_at > ?))
+     ORDER BY o.invoice_id
+     LIMIT ?)
  ORDER BY i.invoice_id
- LIMIT ?
 """
 )
 _OF_REQUEST = "SELECT invoice_id FROM request_id WHERE tenant = ? AND request_id = ?"
 
 # A worker that has not been heard of for this long is dead.
 DEAD_AFTER_S = 3.0
+
+
+def invoice_name(tax_number: str, code: str, number: str) -> str:
+    """Return an invoice's resource name."""
+    return f"taxpayers/{tax_number}/invoices/{code}{'-' if code else ''}{number}"
 
 
 def entry_by_id(connection: apsw.Connection, invoice_id: int) -> Entry:
@@ -78,7 +88,7 @@ def _entry(row: Row) -> Entry:
         issue_time=row[10],
         net_fen=row[11],
         tax_fen=row[12],
-        content=row[13],
+        content=row[13] or b"",
         state=InvoiceState(row[14]),
         worker=row[15],
         reserved_at=row[16],

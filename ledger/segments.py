@@ -8,6 +8,7 @@ from invoice.identifiers import number_text
 from ledger.bulk import Bulk
 from ledger.records import SegmentRecord, StockLevelRecord
 from ledger.values import Row, Value, fetch, fetch_one
+from stock.assignment import Cut
 from stock.segment import Segment
 
 _AVAILABLE = "next < first + count - returning_count - returned_count"
@@ -25,13 +26,27 @@ _POOL = f"""{_SEGMENT}
  WHERE tax_number = ? AND point IS NULL AND type = ? AND {_AVAILABLE}
  ORDER BY grant_number, first
 """
+_NEWEST_FIRST = f"""{_SEGMENT}
+ WHERE tax_number = ? AND point = ? AND type = ? AND {_AVAILABLE}
+ ORDER BY segment_id DESC
+"""
+_OWN = _SEGMENT + "WHERE segment_id = ? AND tax_number = ?"
+_PART = """
+SELECT grant_number, tax_number, type, code, prefix, width FROM segment WHERE segment_id = ?
+"""
+_SHORTEN = "UPDATE segment SET first = ?, next = ?, count = ? WHERE segment_id = ?"
+_EMPTY = "DELETE FROM segment WHERE segment_id = ?"
+_GIVE = """
+INSERT INTO segment (grant_number, tax_number, type, code, prefix, width, point, first, count, next)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 _TAKEN = Bulk(
     "UPDATE segment SET next = w.column2 FROM (VALUES {rows}) AS w WHERE segment_id = w.column1",
     column_count=2,
 )
 _RECORD = """
 SELECT s.segment_id, g.grant_id, s.tax_number, s.type, s.point, s.code, s.prefix, s.width,
-       s.first, s.count, s.next
+       s.first, s.count, s.next, s.returning_count, s.returned_count, g.issue_deadline
   FROM segment AS s
   JOIN stock_grant AS g ON g.grant_number = s.grant_number
 """
@@ -47,8 +62,9 @@ _LISTED = (
 )
 _LEVELS = """
 SELECT s.point, s.type, s.code, s.prefix, s.width, s.next,
-       s.first + s.count - s.returning_count - s.returned_count - s.next
+       s.first + s.count - s.returning_count - s.returned_count - s.next, g.issue_deadline
   FROM segment AS s
+  JOIN stock_grant AS g ON g.grant_number = s.grant_number
   JOIN taxpayer AS t ON t.tax_number = s.tax_number
  WHERE t.tenant = ? AND s.tax_number = ?
  ORDER BY s.point NULLS FIRST, s.type,
@@ -59,6 +75,11 @@ SELECT ifnull(sum(first + count - returning_count - returned_count - next), 0)
   FROM segment
  WHERE tax_number = ? AND type = ? AND {_AVAILABLE}
 """  # noqa: S608 - put together from constants
+_ON_THE_WAY_BACK = """
+SELECT ifnull(sum(count), 0)
+  FROM stock_return
+ WHERE tax_number = ? AND type = ? AND state = 'REQUESTED'
+"""
 
 
 def open_segments(
@@ -77,19 +98,53 @@ def pool(connection: apsw.Connection, tax_number: str, type_code: str) -> list[S
     return list(map(_segment, fetch(connection, _POOL, (tax_number, type_code))))
 
 
+def at_point(
+    connection: apsw.Connection, tax_number: str, point: int, type_code: str
+) -> list[Segment]:
+    """Return what a point has left of a type, newest assigned first."""
+    return list(map(_segment, fetch(connection, _NEWEST_FIRST, (tax_number, point, type_code))))
+
+
+def segment_of(connection: apsw.Connection, tax_number: str, segment_id: int) -> Segment | None:
+    """Return a taxpayer's segment; None when it has no such one."""
+    rows = fetch(connection, _OWN, (segment_id, tax_number))
+    return _segment(rows[0]) if rows else None
+
+
+def move(connection: apsw.Connection, cut: Cut, point: int | None) -> int:
+    """Store one cut and return the new segment's id: ids ascend in the order of moves."""
+    moved, rest = cut.moved, cut.rest
+    part = fetch(connection, _PART, (moved.segment_id,))[0]
+    # Room is made first: no number lies in two segments, even inside a transaction.
+    if rest is None:
+        connection.execute(_EMPTY, (moved.segment_id,))
+    else:
+        connection.execute(_SHORTEN, (rest.first, rest.next, rest.count, rest.segment_id))
+    connection.execute(_GIVE, (*part, point, moved.first, moved.count, moved.first))
+    return connection.last_insert_rowid()
+
+
 def store_taken(connection: apsw.Connection, nexts: list[Value]) -> None:
     """Store how far segments are taken: segment id and next running part, laid end to end."""
     _TAKEN.run(connection, nexts)
 
 
 def held_count(connection: apsw.Connection, tax_number: str, type_code: str) -> int:
-    """Return how many numbers of a type are available, in the pool and at points."""
-    return int(fetch_one(connection, _HELD, (tax_number, type_code)))
+    """Return how many numbers of a type are available, in the pool and at points, or RETURNING."""
+    name = tax_number, type_code
+    available_count = int(fetch_one(connection, _HELD, name))
+    return available_count + int(fetch_one(connection, _ON_THE_WAY_BACK, name))
 
 
 def segment_record(connection: apsw.Connection, segment_id: int) -> SegmentRecord:
     """Return a segment that is known to exist."""
     return _record(fetch(connection, _ONE, (segment_id,))[0])
+
+
+def find_segment_record(connection: apsw.Connection, segment_id: int) -> SegmentRecord | None:
+    """Return a segment; None when its numbers have moved on to others."""
+    rows = fetch(connection, _ONE, (segment_id,))
+    return _record(rows[0]) if rows else None
 
 
 def listed(
@@ -113,7 +168,7 @@ def levels(
 
 
 def _level(row: Row, so_far: StockLevelRecord | None) -> StockLevelRecord:
-    point, type_code, code, prefix, width, following, available_count = row
+    point, type_code, code, prefix, width, following, available_count, issue_deadline = row
     if so_far is None:
         so_far = StockLevelRecord(point=point, type=type_code, available_count=0)
     if not available_count:
@@ -122,12 +177,14 @@ def _level(row: Row, so_far: StockLevelRecord | None) -> StockLevelRecord:
         next_code, next_number = so_far.next_code, so_far.next_number
     else:
         next_code, next_number = code, number_text(prefix, width, following)
+    deadlines = filter(None, (so_far.issue_deadline, issue_deadline))
     return StockLevelRecord(
         point=point,
         type=type_code,
         available_count=so_far.available_count + available_count,
         next_code=next_code,
         next_number=next_number,
+        issue_deadline=min(deadlines, default=""),
     )
 
 
@@ -158,4 +215,7 @@ def _record(row: Row) -> SegmentRecord:
         first=row[8],
         count=row[9],
         next=row[10],
+        returning_count=row[11],
+        returned_count=row[12],
+        issue_deadline=row[13],
     )

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 import apsw
 
+from invoice.document import Kind
 from invoice.lifecycle import InvoiceState
 from ledger.bulk import Bulk
-from ledger.meters import draw_changes
+from ledger.meters import Change, MeterName, draw
 from ledger.records import Entry, Settlement
+from ledger.reversals import Red, count_issued, originals_of
 from ledger.rows import entry_by_number
 from ledger.values import Value
 
@@ -30,10 +32,12 @@ _SIGN = Bulk(
     column_count=5,
 )
 _SEND = Bulk(
-    "INSERT INTO outbox (tax_number, invoice_id, event, state, issue_time) VALUES {rows}",
-    column_count=5,
+    """
+INSERT INTO outbox (tax_number, invoice_id, event, state, issue_time, family_id)
+VALUES {rows}
+""",
+    column_count=6,
 )
-_MeterName = tuple[str, str, str]
 
 
 def settle(
@@ -73,7 +77,13 @@ def _reserved(connection: apsw.Connection, settlements: Sequence[Settlement]) ->
 def _store(connection: apsw.Connection, won: Sequence[tuple[int, Settlement]], now: float) -> None:
     signatures: list[Value] = []
     events: list[Value] = []
-    by_meter: defaultdict[_MeterName, list[int]] = defaultdict(list)
+    changes: defaultdict[MeterName, list[Change]] = defaultdict(list)
+    reds = [
+        Red(invoice_id, abs(settlement.entry.net_fen), abs(settlement.entry.tax_fen))
+        for invoice_id, settlement in won
+        if settlement.entry.kind is Kind.RED
+    ]
+    original_of = originals_of(connection, reds) if reds else {}
     for invoice_id, settlement in won:
         entry = settlement.entry
         signatures += (
@@ -83,12 +93,17 @@ def _store(connection: apsw.Connection, won: Sequence[tuple[int, Settlement]], n
             settlement.check_code,
             settlement.fiscal_code,
         )
-        events += (entry.tax_number, invoice_id, "ISSUE", "PENDING", entry.issue_time)
-        by_meter[entry.tax_number, entry.machine_number, entry.type].append(invoice_id)
+        family_id = original_of.get(invoice_id)
+        events += (entry.tax_number, invoice_id, "ISSUE", "PENDING", entry.issue_time, family_id)
+        meter = entry.tax_number, entry.machine_number, entry.type
+        changes[meter].append((invoice_id, "ISSUED"))
     _ISSUE.run(connection, [invoice_id for invoice_id, _ in won])
     _SIGN.run(connection, signatures)
     _SEND.run(connection, events)
-    draw_changes(connection, by_meter, what="ISSUED", now=now)
+    if reds:
+        for meter, change in count_issued(connection, reds, original_of):
+            changes[meter].append(change)
+    draw(connection, changes, now)
 
 
 def _stored(connection: apsw.Connection, entry: Entry) -> Entry:

@@ -1,10 +1,10 @@
-"""The ledger on SQLite: one file, one writing thread, one reading thread, one process.
+"""The ledger on SQLite: one file, one writing thread, two reading threads, one process.
 
 Each method says only where its work runs; the work itself is in the module named after it, and
 the promises are those of ``ledger.port.Ledger``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,13 +15,24 @@ from ledger import (
     assignments,
     backlog,
     bindings,
+    blank_voids,
     books,
+    changes,
     grants,
+    listing,
     permits,
+    printed,
+    recalls,
+    retries,
+    returns,
     rows,
+    secrets,
     segments,
+    statements,
     taxpayers,
+    upload_control,
     uploads,
+    voids,
     workers,
 )
 from ledger.database import Database, Reader, Work
@@ -29,6 +40,13 @@ from ledger.group import Group
 from ledger.lane import Lane
 from ledger.migrate import Migration, shipped
 from ledger.opening import Connect
+from ledger.queries import (
+    ChangeRecord,
+    InvoiceFilter,
+    InvoicePage,
+    ListPosition,
+    PrintedRecord,
+)
 from ledger.records import (
     Act,
     BacklogRecord,
@@ -40,14 +58,19 @@ from ledger.records import (
     GroupResult,
     InvoiceRecord,
     Permit,
+    RateWindow,
     Reservation,
+    ReturnRecord,
     SegmentRecord,
     Settlement,
+    StatementRecord,
     StockLevelRecord,
     Submission,
     TaxpayerRecord,
     UnuploadedRecord,
+    UploadControlRecord,
 )
+from ledger.secrets import Secrets
 from ledger.verdicts import record_verdicts
 
 T = TypeVar("T")
@@ -74,10 +97,14 @@ class SqliteLedger:
         self._verify = verify
         self._connect = connect
         self._boot = boot
+        self._secrets = Secrets()
         self._database = Database(path, connect, shipped() if steps is None else steps)
         self._reader = Reader(path, connect, self._database.place)
         self._writing = Lane("ledger-write", idle=self._database.rest)
         self._reading = Lane("ledger-read")
+        # Lists and watches read much at a time: what issuing waits for does not queue behind them.
+        self._browser = Reader(path, connect, self._database.place)
+        self._browsing = Lane("ledger-browse")
 
     # --- life ---------------------------------------------------------------------------
 
@@ -87,6 +114,7 @@ class SqliteLedger:
         boot = self._boot()
         self._writing.start()
         self._reading.start()
+        self._browsing.start()
         try:
             await self._writing.run(partial(self._database.open, now))
             await self._write(partial(workers.start, worker=worker, now=now, boot=boot))
@@ -96,6 +124,7 @@ class SqliteLedger:
 
     async def close(self) -> None:
         """See the port."""
+        await self._browsing.stop(self._browser.close)
         await self._reading.stop(self._reader.close)
         await self._writing.stop(self._database.close)
 
@@ -120,7 +149,12 @@ class SqliteLedger:
     ) -> GroupResult:
         """See the port."""
         group = Group(
-            settlements, reservations, worker=worker, now=now, clock_trusted=clock_trusted
+            settlements,
+            reservations,
+            worker=worker,
+            now=now,
+            clock_trusted=clock_trusted,
+            secrets=self._secrets,
         )
         return await self._writing.run(partial(group.commit, self._database))
 
@@ -148,6 +182,150 @@ class SqliteLedger:
     async def invoice_of(self, entry: Entry) -> InvoiceRecord:
         """See the port."""
         return await self._read(lambda c: backlog.with_upload(c, entry))
+
+    # --- voids --------------------------------------------------------------------------
+
+    async def reserve_void(
+        self,
+        *,
+        tax_number: str,
+        code: str,
+        number: str,
+        reason: str,
+        binding: Binding,
+        act: Act,
+        worker: str,
+        now: float,
+        clock_trusted: bool = True,
+        dry_run: bool = False,
+    ) -> tuple[StatementRecord, bool]:
+        """See the port."""
+        work = partial(
+            voids.reserve_void,
+            tax_number=tax_number,
+            code=code,
+            number=number,
+            reason=reason,
+            binding=binding,
+            act=act,
+            worker=worker,
+            now=now,
+            clock_trusted=clock_trusted,
+        )
+        return await self._write(work, keep=not dry_run)
+
+    async def reserve_blank_void(
+        self,
+        *,
+        tax_number: str,
+        point: int,
+        type: str,
+        code: str,
+        number: str,
+        reason: str,
+        binding: Binding,
+        act: Act,
+        worker: str,
+        now: float,
+        clock_trusted: bool = True,
+        dry_run: bool = False,
+    ) -> tuple[StatementRecord, bool]:
+        """See the port."""
+        work = partial(
+            blank_voids.reserve_blank_void,
+            tax_number=tax_number,
+            point=point,
+            type_code=type,
+            code=code,
+            number=number,
+            reason=reason,
+            binding=binding,
+            act=act,
+            worker=worker,
+            now=now,
+            clock_trusted=clock_trusted,
+        )
+        return await self._write(work, keep=not dry_run)
+
+    async def settle_statement(
+        self, record: StatementRecord, *, signature: bytes, key_id: str, now: float
+    ) -> StatementRecord:
+        """See the port."""
+        return await self._write(
+            lambda c: statements.settle(c, record, signature=signature, key_id=key_id, now=now)
+        )
+
+    async def orphan_statements(
+        self, *, worker: str, now: float, count_max: int
+    ) -> list[StatementRecord]:
+        """See the port."""
+        return await self._read(
+            partial(statements.orphans, worker=worker, now=now, count_max=count_max)
+        )
+
+    async def find_statement(self, tenant: str, request_id: str) -> StatementRecord | None:
+        """See the port."""
+        return await self._read(lambda c: statements.find_statement(c, tenant, request_id))
+
+    # --- lists, watches and strangers ---------------------------------------------------
+
+    async def list_invoices(
+        self,
+        tenant: str,
+        wanted: InvoiceFilter,
+        *,
+        after: ListPosition | None = None,
+        count_max: int,
+        bytes_max: int,
+        newest_first: bool = False,
+    ) -> InvoicePage:
+        """See the port."""
+        work = partial(
+            listing.list_invoices,
+            tenant=tenant,
+            wanted=wanted,
+            after=after,
+            count_max=count_max,
+            bytes_max=bytes_max,
+            newest_first=newest_first,
+        )
+        return await self._browse(work)
+
+    async def positions(self, tenant: str, tax_number: str, *, type: str = "") -> dict[int, int]:
+        """See the port."""
+        return await self._browse(lambda c: changes.positions(c, tenant, tax_number, type))
+
+    async def changes(
+        self,
+        tenant: str,
+        tax_number: str,
+        *,
+        after: Mapping[int, int],
+        type: str = "",
+        point: int | None = None,
+        count_max: int,
+        bytes_max: int,
+    ) -> list[ChangeRecord]:
+        """See the port."""
+        work = partial(
+            changes.changes,
+            tenant=tenant,
+            tax_number=tax_number,
+            after=after,
+            type_code=type,
+            point=point,
+            count_max=count_max,
+            bytes_max=bytes_max,
+        )
+        return await self._browse(work)
+
+    async def find_printed(self, code: str, number: str) -> PrintedRecord | None:
+        """See the port."""
+        return await self._read(lambda c: printed.find_printed(c, code, number))
+
+    async def secret(self, name: str) -> bytes:
+        """See the port."""
+        return await self._read(lambda c: secrets.secret(c, name))
 
     # --- taxpayers ----------------------------------------------------------------------
 
@@ -221,6 +399,72 @@ class SqliteLedger:
             act=act,
         )
         return await self._write(work, keep=not dry_run)
+
+    async def recall(
+        self,
+        *,
+        tax_number: str,
+        point: int,
+        type: str,
+        count: int,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[list[SegmentRecord], bool]:
+        """See the port."""
+        work = partial(
+            recalls.recall,
+            tax_number=tax_number,
+            point=point,
+            type_code=type,
+            count=count,
+            binding=binding,
+            act=act,
+        )
+        return await self._write(work, keep=not dry_run)
+
+    async def request_return(
+        self,
+        *,
+        tax_number: str,
+        segment_id: int,
+        count: int,
+        authority_request_id: str,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[ReturnRecord, bool]:
+        """See the port."""
+        work = partial(
+            returns.request_return,
+            tax_number=tax_number,
+            segment_id=segment_id,
+            count=count,
+            authority_request_id=authority_request_id,
+            binding=binding,
+            act=act,
+        )
+        return await self._write(work, keep=not dry_run)
+
+    async def store_return(
+        self, tenant: str, request_id: str, return_serial: str, *, now: float
+    ) -> ReturnRecord:
+        """See the port."""
+        return await self._write(
+            lambda c: returns.store_return(c, tenant, request_id, return_serial, now)
+        )
+
+    async def refuse_return(
+        self, tenant: str, request_id: str, refusal: str, *, now: float
+    ) -> ReturnRecord:
+        """See the port."""
+        return await self._write(
+            lambda c: returns.refuse_return(c, tenant, request_id, refusal, now)
+        )
+
+    async def open_returns(self, *, count_max: int = 100) -> list[ReturnRecord]:
+        """See the port."""
+        return await self._read(lambda c: returns.open_returns(c, count_max))
 
     async def segments(
         self, tenant: str, tax_number: str, *, after: int = 0, count_max: int = 100
@@ -313,6 +557,66 @@ class SqliteLedger:
             lambda c: backlog.unuploaded(c, tenant, tax_number, after, count_max)
         )
 
+    async def retry_uploads(
+        self,
+        *,
+        tax_number: str,
+        invoices: Sequence[tuple[str, str]],
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[int, bool]:
+        """See the port."""
+        work = partial(
+            retries.retry, tax_number=tax_number, invoices=invoices, binding=binding, act=act
+        )
+        return await self._write(work, keep=not dry_run)
+
+    async def upload_control(self, tax_number: str) -> UploadControlRecord:
+        """See the port."""
+        return await self._read(lambda c: upload_control.find(c, tax_number))
+
+    async def pause_uploads(
+        self,
+        *,
+        tax_number: str,
+        until: float | None,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[UploadControlRecord, bool]:
+        """See the port."""
+        work = partial(
+            upload_control.pause, tax_number=tax_number, until=until, binding=binding, act=act
+        )
+        return await self._write(work, keep=not dry_run)
+
+    async def resume_uploads(
+        self, *, tax_number: str, binding: Binding, act: Act, dry_run: bool = False
+    ) -> tuple[UploadControlRecord, bool]:
+        """See the port."""
+        work = partial(upload_control.resume, tax_number=tax_number, binding=binding, act=act)
+        return await self._write(work, keep=not dry_run)
+
+    async def set_upload_windows(
+        self,
+        *,
+        tax_number: str,
+        windows: Sequence[RateWindow],
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[UploadControlRecord, bool]:
+        """See the port."""
+        work = partial(
+            upload_control.set_windows,
+            tax_number=tax_number,
+            windows=windows,
+            binding=binding,
+            act=act,
+        )
+        return await self._write(work, keep=not dry_run)
+
     # --- books --------------------------------------------------------------------------
 
     def check_books(self) -> Iterator[BooksProgress]:
@@ -325,3 +629,6 @@ class SqliteLedger:
 
     async def _read(self, work: Callable[[apsw.Connection], T]) -> T:
         return await self._reading.run(partial(self._reader.read, work))
+
+    async def _browse(self, work: Callable[[apsw.Connection], T]) -> T:
+        return await self._browsing.run(partial(self._browser.read, work))

@@ -1,19 +1,22 @@
 """Taking numbers for a group: each leaves its segment and enters the journal in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import apsw
 
 from invoice.content import complete
-from invoice.errors import StockExhausted
+from invoice.document import Kind
+from invoice.errors import RedOriginalNotFound, StockExhausted
 from invoice.lifecycle import InvoiceState
 from ledger.bindings import ISSUE
 from ledger.bulk import Bulk
 from ledger.meters import Load, add_reserved
 from ledger.records import Entry, Reservation, Reserved
+from ledger.reds import Reds
+from ledger.secrets import buyer_digest
 from ledger.segments import open_segments, store_taken
 from ledger.values import Value
 from stock.segment import take_across
@@ -24,10 +27,11 @@ _BIND = Bulk(
 _JOURNAL = Bulk(
     """
 INSERT INTO invoice (invoice_id, tax_number, code, number, tenant, request_id, fingerprint,
-    machine_number, point, type, kind, issue_time, net_fen, tax_fen, state, worker, reserved_at)
+    machine_number, point, type, kind, issue_time, net_fen, tax_fen, state, worker, reserved_at,
+    buyer_digest)
 VALUES {rows}
 """,
-    column_count=17,
+    column_count=18,
 )
 _CONTENT = Bulk("INSERT INTO content (invoice_id, content) VALUES {rows}", column_count=2)
 
@@ -53,10 +57,15 @@ class Counter(NamedTuple):
 
 @dataclass(slots=True)
 class Taking:
-    """What a group is about to store, and what its items are answered."""
+    """What a group is about to store, and what its items are answered.
+
+    ``reds`` is None while the group has none. ``buyer_key`` makes the digest of a buyer.
+    """
 
     worker: str
     now: float
+    buyer_key: bytes
+    reds: Reds | None = None
     next_invoice_id: int = 0
     answers: dict[int, Reserved] = field(default_factory=dict)
     bound: list[Value] = field(default_factory=list)
@@ -66,6 +75,7 @@ class Taking:
     issue_times: dict[int, int] = field(default_factory=dict)
     nexts: list[Value] = field(default_factory=list)
     clamped_s: float = 0.0
+    _unknown: list[tuple[int, Reservation]] = field(default_factory=list)
 
     def take(
         self,
@@ -74,11 +84,15 @@ class Taking:
         takers: Sequence[tuple[int, Reservation]],
     ) -> None:
         """Give each taker (position, item) the counter's next number, or say that none is left."""
-        name, count = counter.name, len(takers)
+        name = counter.name
+        segments = list(open_segments(connection, name, len(takers)))
+        if self.reds is not None:
+            left = sum(segment.available_count for segment in segments)
+            takers = list(self._admitted(self.reds, takers, left))
         waiting = iter(takers)
         served: list[Entry] = []
         issue_time = max(int(self.now), counter.last_issue_time)
-        for part in take_across(open_segments(connection, name, count), count):
+        for part in take_across(segments, len(takers)):
             code = part.segment.code
             self.nexts += (part.segment.segment_id, part.segment.next)
             # Numbers first: when they end, no taker has been drawn in vain.
@@ -91,6 +105,20 @@ class Taking:
         if served:
             self._load(counter, served, issue_time)
 
+    def judge_unknown(self) -> None:
+        """Judge once more the reds whose blue was not found: the group itself may have taken it.
+
+        A type or point that was served before may have named it.
+        """
+        if self.reds is None or not self._unknown:
+            return
+        self.reds.add_reserved(
+            answer.entry for answer in self.answers.values() if answer.entry is not None
+        )
+        for at, item in self._unknown:
+            self.answers[at] = Reserved(error=self.reds.refusal(item))
+        self._unknown.clear()
+
     def store(self, connection: apsw.Connection) -> None:
         """Store what was taken since the last time."""
         if not self.bound:
@@ -100,9 +128,28 @@ class Taking:
         _CONTENT.run(connection, self.contents)
         store_taken(connection, self.nexts)
         add_reserved(connection, self.loads, self.issue_times)
+        if self.reds is not None:
+            self.reds.store(connection)
         for stored in (self.bound, self.journal, self.contents, self.nexts):
             stored.clear()
         self.loads.clear()
+
+    def _admitted(
+        self, reds: Reds, takers: Sequence[tuple[int, Reservation]], left: int
+    ) -> Iterator[tuple[int, Reservation]]:
+        """Say no to the reds that must not be; one that gets no number takes nothing of its blue."""
+        for at, item in takers:
+            if item.kind is Kind.RED:
+                error = reds.refusal(item)
+                if error is not None:
+                    self.answers[at] = Reserved(error=error)
+                    if isinstance(error, RedOriginalNotFound):
+                        self._unknown.append((at, item))
+                    continue
+                if left > 0:
+                    reds.take(item)
+            left -= 1
+            yield at, item
 
     def _load(self, counter: Counter, served: Sequence[Entry], issue_time: int) -> None:
         # Without a meter there is no granted type, and without that no segment to come from.
@@ -144,8 +191,11 @@ class Taking:
             "RESERVED",
             self.worker,
             self.now,
+            buyer_digest(self.buyer_key, item.buyer_tax_number),
         )
         self.contents += (invoice_id, content)
+        if self.reds is not None and item.kind is Kind.RED:
+            self.reds.link(item, invoice_id)
         return Entry(
             tenant=item.tenant,
             request_id=item.request_id,

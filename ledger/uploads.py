@@ -1,25 +1,54 @@
-"""Submissions: which events go to the authority together, stored before they are sent."""
+"""Submissions: which events go to the authority together, stored before they are sent.
+
+A blue, its reds and their voids are one family. An event of it waits while the issue of the blue
+is open, and while an event before it is open, where one of the two is a void. What the authority
+has refused holds nobody. So whatever goes together, in one submission or in two at once, may be
+judged in any order.
+"""
 
 import apsw
 
-from ledger.records import OutboxItem, Submission
-from ledger.values import Row, fetch, fetch_one
+from ledger.bulk import Bulk
+from ledger.records import OriginalStatement, OutboxItem, Submission
+from ledger.values import Row, Value, fetch, fetch_one
 
+# Most events have no family. One that has looks up its blue, and walks its family's earlier
+# events no further than to the first open one.
 _DUE = """
-SELECT event_id, ifnull(batch_count_max, ?)
-  FROM outbox
- WHERE tax_number = ? AND state = 'PENDING' AND not_before <= ?
- ORDER BY event_id
+SELECT o.event_id, ifnull(o.batch_count_max, ?)
+  FROM outbox AS o
+ WHERE o.tax_number = ? AND o.state = 'PENDING' AND o.not_before <= ?
+   AND (o.family_id IS NULL
+        OR NOT (EXISTS (SELECT 1
+                          FROM outbox AS b
+                         WHERE b.invoice_id = o.family_id AND b.event = 'ISSUE'
+                           AND b.state IN ('PENDING', 'PREPARED', 'SUBMITTED', 'IN_DOUBT'))
+                OR EXISTS (SELECT 1
+                             FROM outbox AS v
+                            WHERE v.family_id = o.family_id AND v.event = 'VOID'
+                              AND v.event_id < o.event_id
+                              AND v.state IN ('PENDING', 'PREPARED', 'SUBMITTED', 'IN_DOUBT'))
+                OR (o.event = 'VOID'
+                    AND EXISTS (SELECT 1
+                                  FROM outbox AS d
+                                 WHERE d.family_id = o.family_id AND d.event = 'ISSUE'
+                                   AND d.event_id < o.event_id
+                                   AND d.state IN ('PENDING', 'PREPARED', 'SUBMITTED', 'IN_DOUBT')))))
+ ORDER BY o.event_id
  LIMIT ?
 """
 _PREPARE = """
 INSERT INTO submission (submission_id, tax_number, state, created_at) VALUES (?, ?, 'PREPARED', ?)
 """
-_CLAIM = """
+_CLAIM = Bulk(
+    """
 UPDATE outbox
-   SET state = 'PREPARED', submission_number = ?, attempt_count = attempt_count + 1
- WHERE tax_number = ? AND state = 'PENDING' AND event_id <= ? AND not_before <= ?
-"""
+   SET state = 'PREPARED', submission_number = w.column2, attempt_count = attempt_count + 1
+  FROM (VALUES {rows}) AS w
+ WHERE event_id = w.column1
+""",
+    column_count=2,
+)
 _KEEP_ITEMS = """
 INSERT INTO submission_item (submission_number, event_id, invoice_id, event, attempt_count)
 SELECT submission_number, event_id, invoice_id, event, attempt_count
@@ -59,12 +88,13 @@ _OPEN = (
 """
 )
 _ITEMS = """
-SELECT m.event_id, m.event, i.code, i.number, c.content, s.signature, s.key_id, m.attempt_count,
-       i.machine_number
+SELECT m.event_id, m.event, i.code, i.number, m.attempt_count, i.machine_number, c.content,
+       s.signature, s.key_id, t.machine_number, t.content, t.signature, t.key_id
   FROM submission_item AS m
   JOIN invoice AS i ON i.invoice_id = m.invoice_id
-  JOIN content AS c ON c.invoice_id = m.invoice_id
-  JOIN signature AS s ON s.invoice_id = m.invoice_id
+  LEFT JOIN content AS c ON c.invoice_id = m.invoice_id
+  LEFT JOIN signature AS s ON s.invoice_id = m.invoice_id
+  LEFT JOIN statement AS t ON t.invoice_id = m.invoice_id AND t.kind = m.event
  WHERE m.submission_number = ?
  ORDER BY m.event_id
 """
@@ -95,12 +125,15 @@ def claim(
     connection: apsw.Connection, tax_number: str, submission_id: str, count_max: int, now: float
 ) -> bool:
     """Claim the oldest due events for a new submission; False when nothing is due."""
-    last = _last_of_batch(connection, tax_number, count_max, now)
-    if last is None:
+    batch = _next_batch(connection, tax_number, count_max, now)
+    if not batch:
         return False
     connection.execute(_PREPARE, (submission_id, tax_number, now))
     number = connection.last_insert_rowid()
-    connection.execute(_CLAIM, (number, tax_number, last, now))
+    claimed: list[Value] = []
+    for event_id in batch:
+        claimed += (event_id, number)
+    _CLAIM.run(connection, claimed)
     connection.execute(_KEEP_ITEMS, (tax_number, number))
     return True
 
@@ -152,18 +185,17 @@ def doubt_prepared(connection: apsw.Connection) -> None:
     connection.execute(_RESTARTED_EVENTS)
 
 
-def _last_of_batch(
+def _next_batch(
     connection: apsw.Connection, tax_number: str, count_max: int, now: float
-) -> int | None:
-    """Return the last event of the next batch: it ends before one that wants a smaller batch."""
-    last = None
-    due = fetch(connection, _DUE, (count_max, tax_number, now, count_max))
-    for count, (event_id, own_max) in enumerate(due, 1):
+) -> list[int]:
+    """Return the events of the next batch: it ends before one that wants a smaller batch."""
+    batch: list[int] = []
+    for event_id, own_max in fetch(connection, _DUE, (count_max, tax_number, now, count_max)):
         count_max = min(count_max, own_max)
-        if count > count_max:
+        if len(batch) >= count_max:
             break
-        last = event_id
-    return last
+        batch.append(event_id)
+    return batch
 
 
 def _submission(connection: apsw.Connection, row: Row) -> Submission:
@@ -184,20 +216,30 @@ def _submission(connection: apsw.Connection, row: Row) -> Submission:
 def _certificates(
     connection: apsw.Connection, tax_number: str, items: list[Row]
 ) -> dict[str, bytes]:
+    keys = {(row[5], row[8]) for row in items} | {(row[9], row[12]) for row in items}
     return {
         key_id: fetch_one(connection, _CERTIFICATE, (tax_number, machine_number, key_id))
-        for machine_number, key_id in {(item[8], item[6]) for item in items}
+        for machine_number, key_id in keys
+        if key_id
     }
 
 
 def _item(row: Row) -> OutboxItem:
+    event_id, event, code, number, attempt_count, _, *invoice = row
+    content, signature, key_id, _, *statement = invoice
+    original = None
+    if event == "VOID":
+        original = OriginalStatement(content=content, signature=signature, key_id=key_id)
+    if event != "ISSUE":
+        content, signature, key_id = statement
     return OutboxItem(
-        event_id=row[0],
-        event=row[1],
-        code=row[2],
-        number=row[3],
-        content=row[4],
-        signature=row[5],
-        key_id=row[6],
-        attempt_count=row[7],
+        event_id=event_id,
+        event=event,
+        code=code,
+        number=number,
+        content=content,
+        signature=signature,
+        key_id=key_id,
+        attempt_count=attempt_count,
+        original=original,
     )

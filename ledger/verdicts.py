@@ -7,7 +7,7 @@ import apsw
 
 from invoice.lifecycle import UploadState
 from ledger.bulk import Bulk
-from ledger.meters import Load, MeterName, draw_changes, take_off
+from ledger.meters import Change, Load, MeterName, draw, take_off
 from ledger.records import EventVerdict
 from ledger.uploads import DROP_ITEMS
 from ledger.values import Value, fetch_one
@@ -16,7 +16,7 @@ from ledger.values import Value, fetch_one
 _OPEN = Bulk(
     """
 SELECT o.event_id, w.column2, w.column3, o.submission_number, o.invoice_id, i.tax_number,
-       i.machine_number, i.type, i.net_fen
+       i.machine_number, i.type, i.net_fen, o.event
   FROM (VALUES {rows}) AS w
   JOIN outbox AS o ON o.event_id = w.column1
   JOIN submission AS s ON s.submission_number = o.submission_number
@@ -33,6 +33,23 @@ UPDATE invoice SET submission_number = w.column2
  WHERE invoice_id = w.column1
 """,
     column_count=2,
+)
+_ACCEPT_STATEMENT = Bulk(
+    """
+UPDATE statement SET submission_number = w.column2
+  FROM (VALUES {rows}) AS w
+ WHERE invoice_id = w.column1
+""",
+    column_count=2,
+)
+# The void carried the invoice along: what the authority refused of it is resolved.
+_RESOLVE = Bulk(
+    """
+DELETE FROM outbox
+ WHERE invoice_id IN (VALUES {rows}) AND event = 'ISSUE'
+   AND state IN ('REJECTED', 'SIGNATURE_REJECTED')
+""",
+    column_count=1,
 )
 _REJECT = """
 UPDATE outbox SET state = ?, rejection = ? WHERE event_id = ?
@@ -56,27 +73,38 @@ def record_verdicts(
     found = {row[0]: row for row in _OPEN.run(connection, wanted)}
     if not found:
         return
-    changed: defaultdict[UploadState, defaultdict[MeterName, list[int]]]
-    changed = defaultdict(lambda: defaultdict(list))
+    changes: defaultdict[MeterName, list[Change]] = defaultdict(list)
     loads: defaultdict[MeterName, Load] = defaultdict(lambda: Load(0, 0))
     left: list[Value] = []
-    accepted: list[Value] = []
-    for event_id, state, reason, number, invoice_id, *meter, net_fen in found.values():
+    issued: list[Value] = []
+    stated: list[Value] = []
+    voided: list[Value] = []
+    for event_id, state, reason, number, invoice_id, *meter, net_fen, event in found.values():
         name: MeterName = tuple(meter)
-        changed[UploadState(state)][name].append(invoice_id)
-        load = loads[name]
-        loads[name] = Load(load.invoice_count + 1, load.amount_fen + abs(net_fen))
-        if state == UploadState.ACCEPTED:
-            left.append(event_id)
-            accepted += (invoice_id, number)
-        else:
+        changes[name].append((invoice_id, change_of(event, state)))
+        if event == "ISSUE":
+            load = loads[name]
+            loads[name] = Load(load.invoice_count + 1, load.amount_fen + abs(net_fen))
+        if state != UploadState.ACCEPTED:
             connection.execute(_REJECT, (state, reason, event_id))
+            continue
+        left.append(event_id)
+        accepted = issued if event == "ISSUE" else stated
+        accepted += (invoice_id, number)
+        if event == "VOID":
+            voided.append(invoice_id)
     _LEAVE.run(connection, left)
-    _ACCEPT.run(connection, accepted)
+    _ACCEPT.run(connection, issued)
+    _ACCEPT_STATEMENT.run(connection, stated)
+    _RESOLVE.run(connection, voided)
     take_off(connection, loads)
-    for what in sorted(changed):
-        draw_changes(connection, changed[what], what=what, now=now)
+    draw(connection, changes, now)
     _close(connection, {row[3] for row in found.values()})
+
+
+def change_of(event: str, what: str) -> str:
+    """Name a change of an upload: an event's own name leads, save that of the issue."""
+    return what if event == "ISSUE" else f"{event}_{what}"
 
 
 def _close(connection: apsw.Connection, numbers: set[int]) -> None:

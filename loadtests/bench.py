@@ -27,7 +27,7 @@ from sandbox.invoices import counters, request
 from sandbox.layout import ROOT
 from sandbox.process import CannotStart, Process
 from sandbox.system import System
-from sandbox.taxpayers import register_samples, stock_up
+from sandbox.taxpayers import VAT_SELLERS, register_samples, stock_up
 from sandbox.uploads import NotUploaded, UploadsLate, wait_for_uploads
 from taxcontrol.admin.v1.taxpayer_pb2 import Taxpayer
 from taxcontrol.authority.v1.simulator_service_pb2 import FaultPlan, SetFaultsRequest
@@ -122,7 +122,7 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Figure]:
 
 def _prepare(connection: Connection, folder: Path) -> list[Taxpayer]:
     """Make everything ready, and write what the client sends and the floor answers to files."""
-    taxpayers = register_samples(connection)
+    taxpayers = register_samples(connection, VAT_SELLERS)
     places = counters(taxpayers)
     stock_up(connection, places, low=1, count=_STOCK)
     templates = [request(place, n, request_id="-") for n, place in enumerate(places)]

@@ -25,6 +25,7 @@ def main() -> int:
                 folder=arguments.folder,
                 listen=f"127.0.0.1:{arguments.port}",
                 simulator_listen=f"127.0.0.1:{arguments.simulator_port}",
+                finance_listen=f"127.0.0.1:{arguments.finance_port}",
             )
         return demo.run(
             invoice_count=arguments.invoices, caller_count=arguments.callers, keep=arguments.keep
@@ -53,9 +54,12 @@ def _arguments() -> argparse.Namespace:
     part.add_argument("--invoices", type=_count, default=1000, help="beside the samples")
     part.add_argument("--callers", type=_callers, default=8, help="at once")
     part.add_argument("--keep", action="store_true", help="leave the folder for a look")
-    part = parts.add_parser("serve", help="gateway and simulator in the foreground")
+    part = parts.add_parser("serve", help="gateway and simulators in the foreground")
     part.add_argument("--port", type=_port, default=50051, help="of the gateway")
     part.add_argument("--simulator-port", type=_port, default=50052, help="of the simulator")
+    part.add_argument(
+        "--finance-port", type=_port, default=50053, help="of the finance department's simulator"
+    )
     part.add_argument(
         "--folder", type=Path, default=ROOT / "var" / "serve", help="kept between runs"
     )

@@ -10,6 +10,8 @@ from taxcontrol.v1.invoice_service_pb2 import IssueInvoiceRequest
 
 # Roll invoices (卷票 025) have no buyer address and bank; the others take them.
 _ROLL: Final = "025"
+# A donation receipt (公益事业捐赠票据) states gifts and a project, and nothing about tax.
+_DONATION: Final = "D01"
 _BUYER: Final = Party(
     tax_number="91330102RH1NBN3K10",
     name="示例采购丙有限公司",
@@ -57,22 +59,18 @@ def requests(
 
 def request(place: Counter, n: int, *, request_id: str) -> IssueInvoiceRequest:
     """Make the ``n``-th invoice of ``place``: the same ``n`` gives the same invoice."""
+    if place.grant.type == _DONATION:
+        return _receipt(place, n, request_id=request_id)
     rate_ppm = next(rate for rate in place.grant.rates_ppm if rate)
     lines = [_line(2 * n, rate_ppm), _line(2 * n + 1, rate_ppm)]
     net_fen = sum(line.amount_fen for line in lines)
     tax_fen = sum(line.tax_fen for line in lines)
-    taxpayer = place.taxpayer
     return IssueInvoiceRequest(
         point=place.point_name,
         request_id=request_id,
         kind=INVOICE_KIND_BLUE,
         type=place.grant.type,
-        seller=Party(
-            tax_number=taxpayer.tax_number,
-            name=taxpayer.display_name,
-            address_phone=taxpayer.address_phone,
-            bank_account=taxpayer.bank_account,
-        ),
+        seller=_seller(place.taxpayer),
         buyer=_ROLL_BUYER if place.grant.type == _ROLL else _BUYER,
         lines=lines,
         net_fen=net_fen,
@@ -80,6 +78,36 @@ def request(place: Counter, n: int, *, request_id: str) -> IssueInvoiceRequest:
         gross_fen=net_fen + tax_fen,
         clerk="张示例",
         code_table_version="39.0",
+    )
+
+
+def _receipt(place: Counter, n: int, *, request_id: str) -> IssueInvoiceRequest:
+    gifts = [
+        Line(name="捐赠款", amount_fen=100 * (1 + n * 7 % _PRICE_STEPS)),
+        Line(name="儿童图书", unit="册", quantity="10", unit_price="20.00", amount_fen=20_000),
+    ]
+    total_fen = sum(gift.amount_fen for gift in gifts)
+    return IssueInvoiceRequest(
+        point=place.point_name,
+        request_id=request_id,
+        kind=INVOICE_KIND_BLUE,
+        type=place.grant.type,
+        seller=_seller(place.taxpayer),
+        buyer=Party(name="李四"),
+        lines=gifts,
+        net_fen=total_fen,
+        gross_fen=total_fen,
+        clerk="张示例",
+        donation_project="乡村图书角",
+    )
+
+
+def _seller(taxpayer: Taxpayer) -> Party:
+    return Party(
+        tax_number=taxpayer.tax_number,
+        name=taxpayer.display_name,
+        address_phone=taxpayer.address_phone,
+        bank_account=taxpayer.bank_account,
     )
 
 

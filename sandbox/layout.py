@@ -26,8 +26,13 @@ class Layout:
 
     @property
     def authority(self) -> Path:
-        """The simulator's store."""
+        """The store of the tax authority's simulator."""
         return self.folder / "authority"
+
+    @property
+    def finance(self) -> Path:
+        """The store of the finance department's simulator."""
+        return self.folder / "finance"
 
     @property
     def config(self) -> Path:
@@ -47,7 +52,7 @@ class GatewaySettings:
     sections: Mapping[str, Mapping[str, Setting]] = field(default_factory=dict)
 
 
-def config_text(settings: GatewaySettings, *, authority: str) -> str:
+def config_text(settings: GatewaySettings, *, authority: str, finance: str) -> str:
     """The TOML of a gateway; its paths are relative to its folder."""
     sections: dict[str, dict[str, Setting]] = {
         "server": {"listen": settings.listen},
@@ -58,6 +63,7 @@ def config_text(settings: GatewaySettings, *, authority: str) -> str:
             "pin_file": "token/pin",
         },
         "authority": {"target": authority},
+        "finance": {"target": finance},
         "log": {"format": "json"},
     }
     for name, further in settings.sections.items():

@@ -21,10 +21,16 @@ class CannotStart(Exception):
 
 
 class Process:
-    """A server that says ``NAME: listening on HOST:PORT`` once it takes calls."""
+    """A server that says ``PROGRAM: listening on HOST:PORT`` once it takes calls.
 
-    def __init__(self, name: str, arguments: Sequence[str], *, log: Path) -> None:
+    ``name`` is what people call it; ``program`` is what it calls itself, where that differs.
+    """
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], *, log: Path, program: str = ""
+    ) -> None:
         self.name = name
+        self._program = program or name
         self._arguments = list(arguments)
         self._log = log
         self._popen: subprocess.Popen[bytes] | None = None
@@ -40,11 +46,12 @@ class Process:
         return self._running().poll()
 
     def start(self) -> str:
-        """Start it, wait until it is ready, and return ``HOST:PORT``.
+        """Start it, wait until it is ready, and return ``HOST:PORT``; raise as ``ready`` does."""
+        self.launch()
+        return self.ready()
 
-        Raises:
-            CannotStart: It ended, or said nothing in time; nothing is left running.
-        """
+    def launch(self) -> None:
+        """Start it, and leave it to ``ready`` to wait: so that several may come up side by side."""
         with self._log.open("ab") as log:
             # A session of its own: Ctrl-C reaches the sandbox alone, which stops the others in order.
             self._popen = subprocess.Popen(
@@ -55,6 +62,13 @@ class Process:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def ready(self) -> str:
+        """Wait until it is ready, and return ``HOST:PORT``.
+
+        Raises:
+            CannotStart: It ended, or said nothing in time; it does not run any more.
+        """
         try:
             return self._address()
         except BaseException:
@@ -91,7 +105,7 @@ class Process:
 
     def _address(self) -> str:
         line = self._first_line(time.monotonic() + _READY_S_MAX)
-        prefix = f"{self.name}: listening on "
+        prefix = f"{self._program}: listening on "
         if not line.startswith(prefix):
             raise CannotStart(self.last_words() or f"{self.name} did not get ready in time")
         return line.removeprefix(prefix)

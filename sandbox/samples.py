@@ -1,4 +1,4 @@
-"""The sample documents against their verdicts."""
+"""The sample documents against their verdicts: FPKJ documents, and requests in JSON."""
 
 import csv
 import re
@@ -30,9 +30,8 @@ class Sample:
 
 
 def read_samples() -> list[Sample]:
-    """Read every row of ``verdicts.csv`` with its document."""
-    with (SAMPLES / "verdicts.csv").open(encoding="utf-8", newline="") as table:
-        rows = list(csv.DictReader(table))
+    """Read every row of both tables of verdicts with its document."""
+    rows = [*_rows("verdicts.csv"), *_rows("verdicts-json.csv")]
     found = documents([str(SAMPLES / row["file"]) for row in rows], point=0)
     samples = []
     for row, document in zip(rows, found, strict=True):
@@ -49,6 +48,11 @@ def read_samples() -> list[Sample]:
     return samples
 
 
+def _rows(table: str) -> list[dict[str, str]]:
+    with (SAMPLES / table).open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
 def issue_samples(connection: Connection, samples: Sequence[Sample]) -> list[BatchIssueResult]:
     """Issue the samples the way ``taxctl issue`` does; results in their order."""
     issuing = Issuing(connection)
@@ -60,7 +64,7 @@ def issue_samples(connection: Connection, samples: Sequence[Sample]) -> list[Bat
 
 
 def mismatch(sample: Sample, result: BatchIssueResult) -> str:
-    """What is not as ``verdicts.csv`` has it; empty when all is."""
+    """What is not as the table of verdicts has it; empty when all is."""
     wanted = f"{sample.verdict} {sample.field}".strip()
     if result.WhichOneof("outcome") == "issued":
         return "" if sample.verdict == _ACCEPT else f"{sample.file}: issued, wanted {wanted}"

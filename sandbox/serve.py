@@ -1,4 +1,4 @@
-"""``python -m sandbox serve``: gateway and simulator in the foreground, ready to be called."""
+"""``python -m sandbox serve``: gateway and simulators in the foreground, ready to be called."""
 
 import time
 from pathlib import Path
@@ -17,6 +17,8 @@ from taxctl.screen import Screen
 _STOCK_LOW: Final = 200
 _STOCK: Final = 1000
 _LOOK_S: Final = 0.5
+# Of samples/fpkj/ok-railway-ticket-0.xml, whose seller is the first taxpayer.
+_REQUEST_ID: Final = "RAI00700000000000001"
 
 _HOW_TO = """
 With buf (from this folder):
@@ -32,16 +34,24 @@ With Python (.venv/bin/python):
   print(stub.IssueInvoice(request, timeout=10).issued.name)
 
 With taxctl:
-  .venv/bin/taxctl --target {target} issue samples/fpkj
-  .venv/bin/taxctl --target {target} stock show {tax_number}
-  .venv/bin/taxctl --target {target} upload status
-  .venv/bin/taxctl --target {target} doctor
+  export TAXCTL_TARGET={target} PATH="$PWD/.venv/bin:$PATH"
+  taxctl issue samples/fpkj samples/digital samples/donation
+  taxctl get --request-id {request_id}
+  taxctl list {tax_number} --newest-first --limit 5
+  taxctl verify 'QR TEXT'                    # as get shows it
+  taxctl reverse NAME --reason 退货          # the full red of a blue invoice
+  taxctl void NAME --reason 开具有误         # within the month of its issue
+  taxctl watch {tax_number} --from-beginning
+  taxctl stock show {tax_number}    # also draw, assign, recall, return, segments
+  taxctl void-blank {tax_number} --point 0 --type 026 --code CODE --number NEXT --reason 损坏
+  taxctl upload status                       # also list, retry, pause, resume, rate
+  taxctl doctor
 
-Ctrl-C stops both.
+Ctrl-C stops everything.
 """
 
 
-def run(*, folder: Path, listen: str, simulator_listen: str) -> int:
+def run(*, folder: Path, listen: str, simulator_listen: str, finance_listen: str) -> int:
     """Serve until stopped; the answer is the exit status. Raises ``KeyboardInterrupt``."""
     screen = Screen(as_json=False)
     try:
@@ -49,6 +59,7 @@ def run(*, folder: Path, listen: str, simulator_listen: str) -> int:
             folder,
             gateway=GatewaySettings(listen=listen),
             simulator_listen=simulator_listen,
+            finance_listen=finance_listen,
         ) as system:
             taxpayers = _prepare(system)
             _print_how_to(screen, system, taxpayers)
@@ -71,12 +82,18 @@ def _prepare(system: System) -> list[Taxpayer]:
 
 
 def _print_how_to(screen: Screen, system: System, taxpayers: list[Taxpayer]) -> None:
-    screen.line(f"gateway:   {system.target} (log {system.layout.log('gateway')})")
-    screen.line(f"simulator: {system.simulator_target} (log {system.layout.log('simulator')})")
+    screen.line(f"gateway:       {system.target} (log {system.layout.log('gateway')})")
+    screen.line(f"tax authority: {system.simulator_target} (log {system.layout.log('simulator')})")
+    screen.line(f"finance dept.: {system.finance_target} (log {system.layout.log('finance')})")
     names = ", ".join(taxpayer.tax_number for taxpayer in taxpayers)
-    screen.line(f"taxpayers: {names}, with stock at every point")
+    screen.line(f"taxpayers:     {names}, with stock at every point")
     first = taxpayers[0]
-    how_to = _HOW_TO.format(target=system.target, taxpayer=first.name, tax_number=first.tax_number)
+    how_to = _HOW_TO.format(
+        target=system.target,
+        taxpayer=first.name,
+        tax_number=first.tax_number,
+        request_id=_REQUEST_ID,
+    )
     for line in how_to.splitlines():
         screen.line(line)
 
@@ -84,11 +101,11 @@ def _print_how_to(screen: Screen, system: System, taxpayers: list[Taxpayer]) -> 
 def _watch(screen: Screen, system: System) -> int:
     """Return when a server ended by itself."""
     while True:
-        for process in (system.gateway, system.simulator):
+        for process in (system.gateway, system.simulator, system.finance):
             if process.exit_status is not None:
                 screen.note(
                     f"serve: the {process.name} {_ended(process.exit_status)}; its log: "
-                    f"{system.layout.log(process.name)}. Both are stopped."
+                    f"{system.layout.log(process.name)}. All are stopped."
                 )
                 return 1
         time.sleep(_LOOK_S)

@@ -1,4 +1,4 @@
-"""Token, simulator and gateway as one thing with a beginning and an end."""
+"""Token, simulators and gateway as one thing with a beginning and an end."""
 
 import shutil
 import subprocess
@@ -11,14 +11,18 @@ from typing import Final, Self
 from sandbox.layout import FREE_PORT, ROOT, TOKEN_LABEL, GatewaySettings, Layout, config_text
 from sandbox.process import CannotStart, Process
 
+_GATEWAY: Final = "gateway"
+_SIMULATOR: Final = "simulator"
+_FINANCE: Final = "finance"
 _INIT_TOKEN: Final = ROOT / "softhsm-config" / "init-token.sh"
 
 
 class System:
     """A gateway with everything it needs, in ``folder``; a context manager.
 
-    Both servers keep their ports over restarts, so a client of ``target`` finds the gateway again.
-    ``simulator_options`` are further command line options of the simulator.
+    Two simulators stand beside it: the tax authority, and the finance department for donation
+    receipts. All keep their ports over restarts, so a client of ``target`` finds the gateway again.
+    ``simulator_options`` are further command line options of both simulators.
     """
 
     def __init__(
@@ -27,11 +31,13 @@ class System:
         *,
         gateway: GatewaySettings | None = None,
         simulator_listen: str = FREE_PORT,
+        finance_listen: str = FREE_PORT,
         simulator_options: Sequence[str] = (),
     ) -> None:
         self.layout = Layout(folder.resolve())
         self._settings = gateway or GatewaySettings()
         self._simulator_listen = simulator_listen
+        self._finance_listen = finance_listen
         self._simulator_options = list(simulator_options)
         self._processes: dict[str, Process] = {}
 
@@ -40,7 +46,7 @@ class System:
         try:
             self.layout.folder.mkdir(parents=True, exist_ok=True)
             self._init_token()
-            self.start_simulator()
+            self.start_simulators()
             self.start_gateway()
         except BaseException:
             self.stop()
@@ -58,48 +64,70 @@ class System:
 
     @property
     def simulator_target(self) -> str:
-        """Where the simulator is called."""
+        """Where the tax authority's simulator is called."""
         return self._simulator_listen
+
+    @property
+    def finance_target(self) -> str:
+        """Where the finance department's simulator is called."""
+        return self._finance_listen
 
     @property
     def gateway(self) -> Process:
         """The gateway's process."""
-        return self._processes["gateway"]
+        return self._processes[_GATEWAY]
 
     @property
     def simulator(self) -> Process:
-        """The simulator's process."""
-        return self._processes["simulator"]
+        """The process of the tax authority's simulator."""
+        return self._processes[_SIMULATOR]
 
-    def start_simulator(self) -> None:
-        """Start the simulator, on the port it had before if any."""
-        self._simulator_listen = self._start(
-            "simulator",
-            "authority.simulator",
-            *("--listen", self._simulator_listen, "--store", str(self.layout.authority)),
-            *self._simulator_options,
-        )
+    @property
+    def finance(self) -> Process:
+        """The process of the finance department's simulator."""
+        return self._processes[_FINANCE]
+
+    def start_simulators(self) -> None:
+        """Start both simulators, on the ports they had before if any."""
+        for name, listen, store, office in (
+            (_SIMULATOR, self._simulator_listen, self.layout.authority, "tax"),
+            (_FINANCE, self._finance_listen, self.layout.finance, "finance"),
+        ):
+            command = ["authority.simulator", "--listen", listen, "--store", str(store)]
+            self._launch(
+                name, *command, "--office", office, *self._simulator_options, program=_SIMULATOR
+            )
+        self._simulator_listen = self._processes[_SIMULATOR].ready()
+        self._finance_listen = self._processes[_FINANCE].ready()
 
     def start_gateway(self) -> None:
         """Start the gateway, on the port it had before if any."""
-        text = config_text(self._settings, authority=self._simulator_listen)
+        text = config_text(
+            self._settings, authority=self._simulator_listen, finance=self._finance_listen
+        )
         self.layout.config.write_text(text, encoding="utf-8")
-        listen = self._start("gateway", "gateway", "--config", str(self.layout.config))
-        self._settings = replace(self._settings, listen=listen)
+        gateway = self._launch(_GATEWAY, "gateway", "--config", str(self.layout.config))
+        self._settings = replace(self._settings, listen=gateway.ready())
+
+    def restart_gateway(self) -> None:
+        """Stop the gateway in order and start it again."""
+        self.gateway.stop()
+        self.start_gateway()
 
     def stop(self) -> None:
-        """Stop what runs: the gateway first, whose last uploads the simulator may still answer."""
-        for name in ("gateway", "simulator"):
+        """Stop what runs: the gateway first, whose last uploads the simulators may still answer."""
+        for name in (_GATEWAY, _FINANCE, _SIMULATOR):
             process = self._processes.pop(name, None)
             if process is not None:
                 process.stop()
 
-    def _start(self, name: str, module: str, *arguments: str) -> str:
+    def _launch(self, name: str, module: str, *arguments: str, program: str = "") -> Process:
         command = [sys.executable, "-m", module, *arguments]
-        process = Process(name, command, log=self.layout.log(name))
+        process = Process(name, command, log=self.layout.log(name), program=program)
         # Known before it runs: an interruption at any moment still finds it.
         self._processes[name] = process
-        return process.start()
+        process.launch()
+        return process
 
     def _init_token(self) -> None:
         if shutil.which("softhsm2-util") is None:

@@ -2,6 +2,7 @@
 
 from collections import Counter as Counting
 from collections.abc import Sequence
+from typing import Final
 from uuid import uuid4
 
 from sandbox.invoices import Counter
@@ -16,11 +17,14 @@ from taxcontrol.v1.stock_service_pb2_grpc import StockServiceStub
 from taxctl import registration
 from taxctl.connection import Connection
 
+VAT_SELLERS: Final = "taxpayers.json"
+_FILES: Final = (VAT_SELLERS, "taxpayers-json.json")
 
-def register_samples(connection: Connection) -> list[Taxpayer]:
-    """Register every taxpayer of ``samples/taxpayers.json``; running it again changes nothing.
 
-    The answer is the registrations as granted. Raises ``CallFailed``.
+def register_samples(connection: Connection, *files: str) -> list[Taxpayer]:
+    """Register the taxpayers of ``files`` of ``samples/``, of all without any.
+
+    Running it again changes nothing. The answer is the registrations as granted. Raises ``CallFailed``.
     """
     stub = TaxpayerServiceStub(connection.channel)
     return [
@@ -32,7 +36,8 @@ def register_samples(connection: Connection) -> list[Taxpayer]:
                 reason="sample taxpayer",
             ),
         ).taxpayer
-        for taxpayer in registration.taxpayers((SAMPLES / "taxpayers.json").read_bytes())
+        for file in files or _FILES
+        for taxpayer in registration.taxpayers((SAMPLES / file).read_bytes())
     ]
 
 
@@ -45,16 +50,24 @@ def stock_up(connection: Connection, places: Sequence[Counter], *, low: int, cou
     stub = StockAdminServiceStub(connection.channel)
     wanted = Counting((place.taxpayer.name, place.grant.type) for place in needy)
     for (parent, type_code), points in wanted.items():
-        draw = DrawStockRequest(
-            request_id=str(uuid4()), parent=parent, type=type_code, count=points * count
-        )
-        connection.call(stub.DrawStock, draw)
+        _draw(connection, parent, type_code, points * count)
     for place in needy:
         assign = AssignStockRequest(
             request_id=str(uuid4()), point=place.point_name, type=place.grant.type, count=count
         )
         connection.call(stub.AssignStock, assign)
     return len(needy) * count
+
+
+def _draw(connection: Connection, parent: str, type_code: str, count: int) -> None:
+    """Draw until the pool has ``count`` more: a grant may hold fewer numbers than asked for."""
+    stub = StockAdminServiceStub(connection.channel)
+    missing = count
+    while missing > 0:
+        draw = DrawStockRequest(
+            request_id=str(uuid4()), parent=parent, type=type_code, count=missing
+        )
+        missing -= connection.call(stub.DrawStock, draw).grant.total_count
 
 
 def _left(connection: Connection, place: Counter) -> int:

@@ -8,7 +8,7 @@ is halved until the one item that spoils it stands alone.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from random import Random
 from typing import Final, TypeVar
 
@@ -61,6 +61,7 @@ class Conversation:
         agenda: Agenda,
         pacer: Pacer,
         link: Link,
+        on_recorded: Callable[[Iterable[str]], None],
     ) -> None:
         self._tax_number = tax_number
         self._ledger = ledger
@@ -70,6 +71,7 @@ class Conversation:
         self._agenda = agenda
         self._pacer = pacer
         self._link = link
+        self._on_recorded = on_recorded
         self._log = log.bind(tax_number=tax_number)
 
     async def resolve(self, item: Unaccepted, permit: Permit | None) -> None:
@@ -258,6 +260,7 @@ class Conversation:
 
     async def _record(self, submission_id: str, verdicts: Sequence[EventVerdict]) -> None:
         await self._ledger.record_verdicts(submission_id, verdicts, now=self._clock.now())
+        self._on_recorded((self._tax_number,))
         # A predecessor that is settled may have made its successors due.
         self._agenda.fresh = True
         refused = [verdict for verdict in verdicts if verdict.state is not UploadState.ACCEPTED]

@@ -20,10 +20,10 @@ class Link:
     """Counts failures in a row and says until when to be silent; ``stir`` is told of a change."""
 
     def __init__(
-        self, tax_number: str, *, reach: Reach, clock: Clock, rng: Random, stir: Callable[[], None]
+        self, tax_number: str, *, clock: Clock, rng: Random, stir: Callable[[], None]
     ) -> None:
         self._tax_number = tax_number
-        self._reach = reach
+        self._reach = Reach(rng)
         self._clock = clock
         self._rng = rng
         self._stir = stir
@@ -31,6 +31,10 @@ class Link:
         self._held_count = 0
         self.silent_until = -math.inf
         self.last_error = ""
+
+    def join(self, reach: Reach) -> None:
+        """Share with the other taxpayers of one authority what is known of it."""
+        self._reach = reach
 
     @property
     def away(self) -> bool:
@@ -64,7 +68,7 @@ class Link:
         self.silent_until = now + backoff.delay_s(self._failure_count, self._rng)
 
     def left(self) -> None:
-        """Note that the stream has ended for now."""
+        """Note that the stream has ended, or pauses: another one has to look out."""
         self._reach.left(self._tax_number)
 
     def _heard(self, error: str) -> None:

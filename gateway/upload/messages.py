@@ -1,10 +1,10 @@
 """Between what the ledger stores of a submission and what the authority is told and answers."""
 
-from authority.port import Event, SubmissionResult, UploadItem
+from authority.port import Event, OriginalStatement, SubmissionResult, UploadItem
 from authority.port import Submission as SentSubmission
 from gateway.upload.agenda import Awaited
 from invoice.lifecycle import UploadState
-from ledger.records import EventVerdict, Submission
+from ledger.records import EventVerdict, OutboxItem, Submission
 
 
 def awaited(submission: Submission, acceptance_serial: str, due_at: float) -> Awaited:
@@ -36,16 +36,23 @@ def sent(submission: Submission) -> SentSubmission:
     return SentSubmission(
         submission_id=submission.submission_id,
         tax_number=submission.tax_number,
-        items=tuple(
-            UploadItem(
-                event=Event(item.event),
-                code=item.code,
-                number=item.number,
-                content=item.content,
-                signature=item.signature,
-                key_id=item.key_id,
-            )
-            for item in submission.items
-        ),
+        items=tuple(map(_item, submission.items)),
         certificates=dict(submission.certificates),
+    )
+
+
+def _item(item: OutboxItem) -> UploadItem:
+    original = item.original
+    return UploadItem(
+        event=Event(item.event),
+        code=item.code,
+        number=item.number,
+        content=item.content,
+        signature=item.signature,
+        key_id=item.key_id,
+        original=None
+        if original is None
+        else OriginalStatement(
+            content=original.content, signature=original.signature, key_id=original.key_id
+        ),
     )

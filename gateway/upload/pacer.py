@@ -93,6 +93,7 @@ class Pacer:
         self._windows: tuple[Window, ...] = ()
         self._answered: list[float] | None = None  # None until the stored permits are read
         self._unanswered_count = 0
+        self._unanswered: set[int] = set()  # permits of calls that this process has under way
         self._share = 1.0
         self._share_changed_at = -math.inf
         self._paused_until = -math.inf
@@ -111,14 +112,22 @@ class Pacer:
         return self._share
 
     async def open(self, windows: Sequence[Window]) -> None:
-        """Take over the windows and what they have seen so far; not while a call is under way."""
+        """Take over the windows and what they have seen so far; also while calls are under way.
+
+        A call that waits for its turn goes by the new ones.
+        """
         async with self._opening:
             if self._answered is not None and tuple(windows) == self._windows:
                 return
-            self._answered = await self._stored_answers(windows)
+            began_at = self._clock.monotonic()
+            stored = await self._stored_answers(windows)
+            # What was answered during the read may be missing in it.
+            lately = [at for at in self._answered or () if at >= began_at]
+            self._answered = sorted([*stored, *lately])
             self._windows = tuple(windows)
             shortest = quota.shortest(windows)
             self._guard = None if shortest is None else self._make_guard(shortest)
+            self._answer_came.set()
 
     def next_call_at(self, now: float) -> float:
         """When the next call may go: ``now``, later, or infinite until an answer comes.
@@ -157,6 +166,7 @@ class Pacer:
             self._unanswered_count += 1
             try:
                 permit = await self._ledger.add_permit(self._tax_number, sent_at=self._steady.now())
+                self._unanswered.add(permit.permit_id)
                 if self._guard is not None:
                     await self._guard.acquire()
             except BaseException:
@@ -168,6 +178,7 @@ class Pacer:
         """Free the permit's place one period from now. Call it however the call has ended."""
         if permit is None:
             return
+        self._unanswered.discard(permit.permit_id)
         self._note_answer()
         try:
             await self._ledger.answer_permit(permit, answered_at=self._steady.now())
@@ -209,10 +220,15 @@ class Pacer:
     async def _stored_answers(self, windows: Sequence[Window]) -> list[float]:
         now, monotonic = self._steady.now(), self._clock.monotonic()
         hold_s = quota.longest_hold_s(windows)
+        under_way = set(self._unanswered)
         permits = await self._ledger.permits(self._tax_number, answered_after=now - hold_s)
-        # A stored time later than now is of a process whose clock was ahead: it counts as now.
+        # A stored time later than now is of a process whose clock was ahead: it counts as now. So
+        # does an answer that could not be stored; what is under way is counted here.
+        under_way |= self._unanswered
         ages_s = (
-            now - (now if it.answered_at is None else min(it.answered_at, now)) for it in permits
+            now - (now if it.answered_at is None else min(it.answered_at, now))
+            for it in permits
+            if it.permit_id not in under_way
         )
         return sorted(monotonic - age_s for age_s in ages_s)
 

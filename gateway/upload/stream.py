@@ -7,13 +7,15 @@ may go, not before, so that it takes along whatever has arrived by then.
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from random import Random
 from uuid import uuid4
 
-from authority.port import SUBMIT_COUNT_MAX, Authority
+from authority.port import SUBMIT_COUNT_MAX
+from gateway.authorities import Authorities, office_of
 from gateway.clock import Clock
 from gateway.upload.agenda import IN_FLIGHT_COUNT_MAX, Agenda, Unaccepted, Work
+from gateway.upload.control import in_force, silent_s
 from gateway.upload.conversation import Conversation
 from gateway.upload.link import Link
 from gateway.upload.messages import awaited
@@ -22,8 +24,9 @@ from gateway.upload.reach import Reach
 from gateway.upload.status import UploadStatus
 from gateway.upload.waiting import first_of
 from invoice.errors import TaxpayerNotFound
+from invoice.types import Office
 from ledger.port import Ledger
-from ledger.records import Submission
+from ledger.records import Submission, UploadControlRecord
 from quota.windows import Window
 
 # A stored time to ask for results is not believed beyond this: the wall clock may have stepped.
@@ -39,22 +42,28 @@ class Stream:
         *,
         tenant: str,
         ledger: Ledger,
-        authority: Authority,
+        authorities: Authorities,
         clock: Clock,
         steady: SteadyTime,
         rng: Random,
-        reach: Reach,
+        reaches: Mapping[Office, Reach],
         guard: Callable[[Window], Guard],
+        on_recorded: Callable[[Iterable[str]], None],
     ) -> None:
         self._tax_number = tax_number
         self._tenant = tenant
         self._ledger = ledger
-        self._authority = authority
+        self._authorities = authorities
         self._clock = clock
         self._rng = rng
+        self._on_recorded = on_recorded
         self._pacer = Pacer(tax_number, ledger=ledger, clock=clock, steady=steady, guard=guard)
         self._stirred = asyncio.Event()
-        self._link = Link(tax_number, reach=reach, clock=clock, rng=rng, stir=self._stirred.set)
+        self._link = Link(tax_number, clock=clock, rng=rng, stir=self._stirred.set)
+        self._reaches = reaches
+        self._opening = asyncio.Lock()
+        self._types: tuple[str, ...] = ()
+        self._control = UploadControlRecord(tax_number=tax_number)
         self._batch_count_max = SUBMIT_COUNT_MAX
         self._begin_afresh()
 
@@ -78,6 +87,7 @@ class Stream:
         """Upload until nothing is left.
 
         Raises:
+            AuthorityUnavailable: The gateway is not told of its authority.
             LedgerUnavailable: Run again later; whatever is unknown then is asked about.
             TaxpayerNotFound: Events of somebody who is not registered: our bug.
         """
@@ -95,17 +105,28 @@ class Stream:
             raise self._failure
 
     async def open(self) -> None:
-        """Read the taxpayer's windows, and what they have seen before this process."""
-        record = await self._ledger.taxpayer(self._tenant, self._tax_number)
-        if record is None:
-            raise TaxpayerNotFound(self._tax_number)
-        self._batch_count_max = min(record.batch_count_max, SUBMIT_COUNT_MAX)
-        await self._pacer.open(
-            [
-                Window(period_s=window.period_s, call_count_max=window.call_count_max)
-                for window in record.windows
-            ]
-        )
+        """Read the taxpayer's windows, what they have seen, and what an operator has decided."""
+        async with self._opening:  # what was read last is in force
+            record = await self._ledger.taxpayer(self._tenant, self._tax_number)
+            if record is None:
+                raise TaxpayerNotFound(self._tax_number)
+            self._batch_count_max = min(record.batch_count_max, SUBMIT_COUNT_MAX)
+            self._types = tuple(record.taxpayer.grants)
+            self._link.join(self._reaches[office_of(min(self._types, default=""))])
+            self._control = await self._ledger.upload_control(self._tax_number)
+            await self._pacer.open(
+                [
+                    Window(period_s=window.period_s, call_count_max=window.call_count_max)
+                    for window in in_force(record.windows, self._control.windows)
+                ]
+            )
+
+    async def reload(self) -> None:
+        """Read it again: it holds for the next call. Raise ``LedgerUnavailable``."""
+        await self.open()
+        if self._paused:
+            self._link.left()
+        self._stirred.set()
 
     async def status(self) -> UploadStatus:
         """Where the pace stands; see :class:`UploadStatus`."""
@@ -113,6 +134,10 @@ class Stream:
             await self.open()
         now = self._clock.monotonic()
         next_call_at = max(self._pacer.next_call_at(now), self._link.silent_until)
+        if self._paused:
+            until = self._control.paused_until
+            wait_s = math.inf if until is None else until - self._clock.now()
+            next_call_at = max(next_call_at, now + wait_s)
         return UploadStatus(
             windows=self._pacer.uses(),
             share=self._pacer.share,
@@ -127,22 +152,23 @@ class Stream:
 
     def _begin_afresh(self) -> None:
         self._agenda = Agenda()
-        self._conversation = Conversation(
-            self._tax_number,
-            ledger=self._ledger,
-            authority=self._authority,
-            clock=self._clock,
-            rng=self._rng,
-            agenda=self._agenda,
-            pacer=self._pacer,
-            link=self._link,
-        )
         self._calls: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._stopping = False
 
     async def _load(self) -> None:
         await self.open()
+        self._conversation = Conversation(
+            self._tax_number,
+            ledger=self._ledger,
+            authority=self._authorities.of_types(self._types),
+            clock=self._clock,
+            rng=self._rng,
+            agenda=self._agenda,
+            pacer=self._pacer,
+            link=self._link,
+            on_recorded=self._on_recorded,
+        )
         for submission in await self._ledger.open_submissions(self._tax_number):
             await self._take_up(submission)
 
@@ -194,7 +220,13 @@ class Stream:
             return None, math.inf
         linger_s = self._pacer.linger_s(now)
         work, at = self._agenda.next_work(now, linger_s=linger_s, away=self._link.away)
-        return work, max(at, self._link.silent_until, self._pacer.next_call_at(now))
+        paused_s = silent_s(self._control, self._clock.now())
+        free_at = self._pacer.next_call_at(now)
+        return work, max(at, self._link.silent_until, free_at, now + paused_s)
+
+    @property
+    def _paused(self) -> bool:
+        return self._control.paused_at(self._clock.now())
 
     async def _claim(self) -> None:
         # Cleared before the ledger is asked: a wake that comes meanwhile is not lost.
@@ -215,6 +247,9 @@ class Stream:
 
     async def _call(self, work: Work) -> None:
         permit = await self._pacer.take()
+        if self._paused:  # meanwhile
+            await self._pacer.answered(permit)
+            return
         now = self._clock.monotonic()
         self._agenda.note_call(work, now)
         if work is Work.RESOLVE:

@@ -5,13 +5,13 @@ while, from the ledger, whatever the failure was.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Final
 
 import structlog
 
-from authority.port import Authority
+from gateway.authorities import Authorities
 from gateway.clock import Clock
 from gateway.upload.backoff import Backoff
 from gateway.upload.pacer import Guard, SteadyTime, throttler
@@ -19,7 +19,8 @@ from gateway.upload.reach import Reach
 from gateway.upload.status import UploadStatus
 from gateway.upload.stream import Stream
 from gateway.upload.waiting import first_of
-from invoice.errors import LedgerUnavailable
+from invoice.errors import AuthorityUnavailable, LedgerUnavailable
+from invoice.types import Office
 from ledger.port import Ledger
 from quota.windows import Window
 
@@ -31,35 +32,42 @@ _RESTART: Final = Backoff(base_s=0.2, cap_s=30.0)
 _RECOVERED_S: Final = 60.0
 
 
+def _tell_nobody(_tax_numbers: Iterable[str]) -> None:
+    """Hear of verdicts where nobody wants to."""
+
+
 class Uploader:
     """Uploads what is issued. One process owns a taxpayer's uploads at a time.
 
     Make it just before the ledger is started, for its time begins with the ledger's (``SteadyTime``).
 
     ``discover_s`` is how often the ledger is asked who has a backlog: for what an earlier process
-    left behind, and for events that become due with nobody waking their stream.
+    left behind, and for events that become due with nobody waking their stream. ``on_recorded`` hears
+    whose verdicts were stored.
     """
 
     def __init__(
         self,
         *,
         ledger: Ledger,
-        authority: Authority,
+        authorities: Authorities,
         clock: Clock,
         rng: Random,
         tenant: str = "default",
         discover_s: float = 5.0,
         guard: Callable[[Window], Guard] = throttler,
+        on_recorded: Callable[[Iterable[str]], None] = _tell_nobody,
     ) -> None:
         self._tenant = tenant
         self._ledger = ledger
-        self._authority = authority
+        self._authorities = authorities
         self._clock = clock
         self._steady = SteadyTime(clock)
         self._rng = rng
         self._discover_s = discover_s
         self._guard = guard
-        self._reach = Reach(rng)
+        self._on_recorded = on_recorded
+        self._reaches = {office: Reach(rng) for office in Office}
         self._streams: dict[str, Stream] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._discovery: asyncio.Task[None] | None = None
@@ -98,6 +106,16 @@ class Uploader:
                 self._keep(tax_number, stream), name=f"upload {tax_number}"
             )
 
+    async def reload(self, tax_number: str) -> None:
+        """Keep to what an operator has decided since; from its return on.
+
+        Raises:
+            LedgerUnavailable: It may be in force later only.
+        """
+        stream = self._streams.get(tax_number)
+        if stream is not None:
+            await stream.reload()
+
     async def status(self, tax_number: str) -> UploadStatus:
         """Where a taxpayer's pace stands.
 
@@ -113,12 +131,13 @@ class Uploader:
             tax_number,
             tenant=self._tenant,
             ledger=self._ledger,
-            authority=self._authority,
+            authorities=self._authorities,
             clock=self._clock,
             steady=self._steady,
             rng=self._rng,
-            reach=self._reach,
+            reaches=self._reaches,
             guard=self._guard,
+            on_recorded=self._on_recorded,
         )
 
     async def _discover(self) -> None:
@@ -158,7 +177,7 @@ class Uploader:
         """Run the stream to its end; False when it has to be run again."""
         try:
             await stream.run()
-        except LedgerUnavailable as error:
+        except (AuthorityUnavailable, LedgerUnavailable) as error:
             log.warning("upload.interrupted", tax_number=tax_number, error=error.message)
         except Exception:
             log.exception("upload.bug", tax_number=tax_number)

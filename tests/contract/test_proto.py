@@ -13,6 +13,7 @@ from gateway.status import CODE_OF
 from invoice import errors
 from invoice.errors import InvoiceError
 from taxcontrol.v1.error_reason_pb2 import ErrorReason
+from tests.e2e import api_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTO = ROOT / "proto"
@@ -20,6 +21,7 @@ FILES = sorted(path.relative_to(PROTO) for path in PROTO.rglob("*.proto"))
 BIN = Path(sys.prefix) / "bin"
 _PREFIX = "ERROR_REASON_"
 _LINE_COUNT_MAX = 310
+_ERROR_NAME = re.compile(r"`([A-Z]+(?:_[A-Z]+)+)`")
 # What the wire names and no caller can be shown by raising: unset, and a fault of ours.
 _WITHOUT_CLASS = {"UNSPECIFIED", "INTERNAL"}
 NAMED = [
@@ -120,18 +122,61 @@ def test_an_error_says_its_effect_where_it_is_defined(kind: type[InvoiceError]) 
     assert re.search(r"Effect: (none|done|unknown)", kind.__doc__ or "")
 
 
-def test_the_api_page_names_every_method_and_reason() -> None:
-    page = (ROOT / "docs" / "api.md").read_text("utf-8")
-    methods = [
-        f"{service}.{method}"
+def test_the_api_pages_have_every_method_with_the_errors_of_its_comment() -> None:
+    comments = {
+        f"{service}.{method}": comment
         for file in FILES
         if "authority" not in file.parts
         for service, body in re.findall(
             r"^service (\w+) {(.*?)^}", (PROTO / file).read_text("utf-8"), re.MULTILINE | re.DOTALL
         )
-        for method in re.findall(r"^  rpc (\w+)\(", body, re.MULTILINE)
+        for comment, method in re.findall(r"((?:^  //.*\n)+)  rpc (\w+)\(", body, re.MULTILINE)
+    }
+    pages = api_page.sections()
+    missing = [
+        (name, reason)
+        for name, comment in comments.items()
+        for reason in _ERROR_NAME.findall(comment)
+        if f"`{reason}`" not in pages.get(name, "")
     ]
 
-    assert len(methods) == 13
-    assert [name for name in methods if name not in page] == []
-    assert [kind.reason for kind in NAMED if f"| `{kind.reason}` |" not in page] == []
+    assert len(comments) == 26
+    assert comments.keys() == pages.keys()
+    assert missing == []
+
+
+def test_the_api_pages_list_each_error_they_advise_on_and_none_that_there_is_not() -> None:
+    reasons = {reason.name for reason in api_page.read_reasons()}
+    sections = api_page.sections()
+    listed = {
+        name: set(_ERROR_NAME.findall(said[0]))
+        for name, text in sections.items()
+        if (said := re.search(r"(?m)^Errors.*(?:\n(?!\n|- ).+)*", text)) is not None
+    }
+    # Its list says: those of IssueInvoice, too.
+    listed["InvoiceService.ReverseInvoice"] |= listed["InvoiceService.IssueInvoice"]
+    unlisted = [
+        (name, advised)
+        for name, text in sections.items()
+        for advice in re.findall(r"(?m)^- (`.+?)(?: |:)", text)
+        for advised in _ERROR_NAME.findall(advice)
+        if advised not in listed[name]
+    ]
+
+    assert listed.keys() == sections.keys()
+    assert set().union(*listed.values()) <= reasons
+    assert unlisted == []
+
+
+def test_the_table_of_errors_is_the_one_list() -> None:
+    codes = {kind.reason: code_pb2.Code.Name(CODE_OF[kind]) for kind in NAMED}
+    effects = {
+        kind.reason: said[1]
+        for kind in NAMED
+        if (said := re.search(r"Effect: (\w+)", kind.__doc__ or "")) is not None
+    }
+    rows = api_page.read_reasons()
+
+    assert sorted(row.name for row in rows) == sorted({*codes, "INTERNAL"})
+    assert {row.name: row.code for row in rows} == {**codes, "INTERNAL": "INTERNAL"}
+    assert {row.name: row.effect for row in rows} == {**effects, "INTERNAL": "unknown"}

@@ -148,4 +148,5 @@ def test_after_all_of_it_the_books_balance(platform: Platform) -> None:
 
     assert books.findings == []
     assert books.last.balanced
-    assert books.last.signature_count == books.last.issued_count > 0
+    # Voids are signed too.
+    assert books.last.signature_count >= books.last.issued_count > 0

@@ -218,24 +218,6 @@ def test_a_point_without_stock_takes_nothing(platform: Platform) -> None:
     assert not issued.replayed
 
 
-def test_a_valid_red_invoice_is_not_served_yet(platform: Platform, seller: Seller) -> None:
-    blue = platform.issue(ticket(seller))
-    red = ticket(seller)
-    red.kind = invoice_pb2.INVOICE_KIND_RED
-    red.original.code, red.original.number = blue.code, blue.number
-    red.red_reason = "开票有误"
-    for part in (red, red.lines[0]):
-        part.tax_fen = -part.tax_fen
-    red.lines[0].amount_fen = -red.lines[0].amount_fen
-    red.net_fen, red.gross_fen = -red.net_fen, -red.gross_fen
-
-    with refused("NOT_SERVED", grpc.StatusCode.UNIMPLEMENTED) as found:
-        platform.issue(red)
-
-    assert found[0].facts == {"kind": "red"}
-    nothing_taken(platform, red.request_id)
-
-
 def test_a_content_over_its_limit_is_refused_by_name(platform: Platform, seller: Seller) -> None:
     request = ticket(seller, lines=100)
     for line in request.lines:

@@ -59,5 +59,11 @@ def test_reflection_lists_every_service_and_describes_its_methods(system: System
     assert [method.name for method in described.service[0].method] == [
         "IssueInvoice",
         "BatchIssueInvoices",
+        "IssueInvoices",
+        "ReverseInvoice",
+        "VoidInvoice",
         "GetInvoice",
+        "ListInvoices",
+        "WatchInvoices",
+        "VerifyInvoice",
     ]

@@ -31,9 +31,11 @@ def test_numbers_are_drawn_assigned_and_seen(platform: Platform) -> None:
     assert (segment.point, segment.grant_id) == (seller.point(1), grant.grant_id)
     assert segment.first_number == segment.next_number == grant.first_number
     assert [(level.point, level.type, level.available_count) for level in levels] == [
-        (seller.point(1), "026", 10)
+        ("", "026", 20),
+        (seller.point(1), "026", 10),
     ]
-    assert (levels[0].next_code, levels[0].next_number) == (grant.code, grant.first_number)
+    assert (levels[1].next_code, levels[1].next_number) == (grant.code, grant.first_number)
+    assert int(levels[0].next_number) == int(grant.first_number) + 10
     assert sum(one.total_count for one in platform.segments(seller)) == 30
 
 

@@ -10,18 +10,20 @@
     ledger.fail_next("before")      # failed, not persisted
     ledger.fail_next("after")       # failed, but persisted: the lost answer
 
+Voids pass the same gate: to decide one counts as a reserve, to settle it as a settle.
 Everything else goes straight to the real one.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Coroutine, Sequence
+from typing import Any, Literal, TypeVar
 
 from invoice.errors import LedgerUnavailable
 from ledger.port import Ledger
-from ledger.records import GroupResult, Reservation, Settlement
+from ledger.records import GroupResult, Reservation, Settlement, StatementRecord
 
 When = Literal["before", "after"]
+T = TypeVar("T")
 
 
 class GatedLedger:
@@ -63,21 +65,42 @@ class GatedLedger:
     ) -> GroupResult:
         """Commit through the gate."""
         self.groups.append((len(settlements), len(reservations)))
-        failing = self._failing(settles=bool(settlements))
-        await self._pass("before", settles=bool(settlements))
-        if failing == "before":
-            raise LedgerUnavailable("planted: failed, not persisted")
-        result = await self._real.commit(
-            settlements, reservations, worker=worker, now=now, clock_trusted=clock_trusted
+        return await self._gated(
+            self._real.commit(
+                settlements, reservations, worker=worker, now=now, clock_trusted=clock_trusted
+            ),
+            settles=bool(settlements),
         )
-        await self._pass("after", settles=bool(settlements))
-        if failing == "after":
-            raise LedgerUnavailable("planted: failed, but persisted")
-        return result
+
+    async def reserve_void(self, **asked: Any) -> tuple[StatementRecord, bool]:
+        """Decide through the gate."""
+        return await self._gated(self._real.reserve_void(**asked), settles=False)
+
+    async def reserve_blank_void(self, **asked: Any) -> tuple[StatementRecord, bool]:
+        """Decide through the gate."""
+        return await self._gated(self._real.reserve_blank_void(**asked), settles=False)
+
+    async def settle_statement(self, record: StatementRecord, **signed: Any) -> StatementRecord:
+        """Settle through the gate."""
+        return await self._gated(self._real.settle_statement(record, **signed), settles=True)
 
     def __getattr__(self, name: str) -> Any:
         """Forward whatever is not gated."""
         return getattr(self._real, name)
+
+    async def _gated(self, work: Coroutine[Any, Any, T], *, settles: bool) -> T:
+        failing = self._failing(settles=settles)
+        try:
+            await self._pass("before", settles=settles)
+            if failing == "before":
+                raise LedgerUnavailable("planted: failed, not persisted")
+            result = await work
+        finally:
+            work.close()  # as if it had never begun, where it has not
+        await self._pass("after", settles=settles)
+        if failing == "after":
+            raise LedgerUnavailable("planted: failed, but persisted")
+        return result
 
     def _failing(self, *, settles: bool) -> When | None:
         for planted in self._failures:

@@ -16,6 +16,7 @@ from ledger.records import (
     RateWindow,
     Submission,
     TaxpayerRecord,
+    UploadControlRecord,
 )
 
 Hook = Callable[[str], Awaitable[None]]
@@ -48,6 +49,7 @@ class Shelf:
     submissions: dict[str, Submission] = field(default_factory=dict)
     used_ids: set[str] = field(default_factory=set)
     permits: dict[str, dict[int, Permit]] = field(default_factory=dict)
+    controls: dict[str, UploadControlRecord] = field(default_factory=dict)
     permit_count: int = 0
     event_count: int = 0
 
@@ -128,6 +130,11 @@ class UploadLedger:
         await self._hook("taxpayer before")
         assert tenant == "default"
         return self._shelf.taxpayers.get(tax_number)
+
+    async def upload_control(self, tax_number: str) -> UploadControlRecord:
+        """See the port."""
+        await self._hook("control before")
+        return self._shelf.controls.get(tax_number) or UploadControlRecord(tax_number=tax_number)
 
     async def backlogged(self) -> list[str]:
         """See the port."""

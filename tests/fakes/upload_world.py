@@ -5,11 +5,11 @@ from collections.abc import Callable
 from random import Random
 from typing import cast
 
-from authority.port import Authority
 from gateway.upload.uploader import Uploader
 from invoice.errors import LedgerUnavailable
 from ledger.port import Ledger
 from tests.fakes.strict_authority import StrictAuthority
+from tests.fakes.tax_office import tax_office
 from tests.fakes.upload_ledger import Hook, Shelf, UploadLedger, no_hook
 from tests.fakes.virtual_time import VirtualClock, virtual_guard
 
@@ -73,7 +73,7 @@ class World:
         ledger.start(self.clock.now())
         return Uploader(
             ledger=cast("Ledger", ledger),
-            authority=cast("Authority", self.authority),
+            authorities=tax_office(self.authority),
             clock=self.clock,
             rng=self.rng,
             guard=virtual_guard,

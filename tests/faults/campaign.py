@@ -22,20 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, utils
-from cryptography.x509 import load_der_x509_certificate
-
-from taxcontrol.v1.invoice_pb2 import IssuedInvoice
-from taxcontrol.v1.invoice_service_pb2 import BatchIssueInvoicesRequest
 from tests.e2e.platform import Platform
 from tests.e2e.sellers import Seller
-from tests.e2e.wire import eventually
 from tests.fakes.gateway_process import GatewayProcess
-from tests.fakes.simulator_process import SimulatorProcess, windows_exceeded
-from tests.faults import books
-from tests.faults.books import Journal, Tally
+from tests.fakes.simulator_process import SimulatorProcess
+from tests.faults.audit import Audit
+from tests.faults.books import Tally
+from tests.faults.writer import POINTS, TYPES
 
 ROOT = Path(__file__).resolve().parents[2]
 WINDOWS = ((50, 1000),)
@@ -46,16 +39,14 @@ START_S = (0.3, 3.2)
 RECOVERY_EVERY = 5
 STOCK = 1000
 WRITERS = 2
-_BATCH = 500
-_DRAIN_S = 60.0
 
 
 @dataclass(slots=True)
 class Outcome:
     """What a campaign did and found.
 
-    ``in_flight`` are the calls without an answer at each kill; ``recovered`` is how many invoices
-    were there although their answer was lost.
+    ``acked`` are the invoices, reds among them; ``in_flight`` are the calls without an answer at each
+    kill; ``recovered`` is how many invoices and voids were there although their answer was lost.
     """
 
     cycles: int
@@ -63,6 +54,9 @@ class Outcome:
     kills: int = 0
     acked: int = 0
     recovered: int = 0
+    reds: int = 0
+    voids: int = 0
+    blank_voids: int = 0
     in_flight: list[int] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
@@ -73,7 +67,8 @@ class Outcome:
         return (
             f"crash: cycles={self.cycles} kills={self.kills} acked={self.acked} lost={tally.lost}"
             f" duplicated={tally.duplicated} gaps={tally.gaps} unsigned={tally.unsigned}"
-            f" diverged={tally.diverged} seed={self.seed}"
+            f" diverged={tally.diverged} reds={self.reds} voids={self.voids}"
+            f" blank_voids={self.blank_voids} seed={self.seed}"
         )
 
 
@@ -135,10 +130,9 @@ class Campaign:
     ) -> None:
         self._gateway = gateway
         self._simulator = simulator
-        self._sellers = sellers
         self._writers = writers
         self._outcome = outcome
-        self._journal = Journal()
+        self._audit = Audit(sellers, outcome.tally)
         self._rng = random.Random(outcome.seed)
 
     def run(self) -> None:
@@ -148,8 +142,10 @@ class Campaign:
             if cycle % RECOVERY_EVERY == 0:
                 self._crash_on_the_way_up()
             self._gateway.start()
-            self._audit(cycle)
-        self._audit_the_end()
+            self._audit.after_restart(Platform(self._gateway.channel), self._take_up(), cycle)
+        self._audit.at_the_end(Platform(self._gateway.channel), self._simulator)
+        self._audit.check_windows(self._simulator, WINDOWS)
+        self._count()
 
     def _crash(self) -> None:
         for writer in self._writers:
@@ -179,78 +175,18 @@ class Campaign:
         else:
             raise AssertionError(f"the gateway ended by itself: {status}")
 
-    # --- audit --------------------------------------------------------------------------
+    def _count(self) -> None:
+        audit, outcome = self._audit, self._outcome
+        outcome.acked, outcome.recovered = len(audit.journal.invoices), audit.recovered
+        outcome.reds = audit.red_count
+        outcome.voids, outcome.blank_voids = len(audit.voids), len(audit.blank_voids)
 
-    def _audit(self, cycle: int) -> None:
-        """After a restart: every answer is still what it was, every other id is decided."""
-        tally, journal = self._outcome.tally, self._journal
-        platform = Platform(self._gateway.channel)
+    def _take_up(self) -> set[str]:
+        """Read what the writers have noted; the ids that were answered meanwhile."""
         fresh: set[str] = set()
         for writer in self._writers:
-            fresh |= journal.take_up(writer.journal, tally)
-        for request_id in sorted(journal.unanswered):
-            found = platform.found(request_id)
-            if found is not None:
-                journal.note(found.issued, tally)
-                fresh.add(request_id)
-                self._outcome.recovered += 1
-        self._replay(platform, sorted(fresh))
-        self._check_signatures(platform, [journal.answers[one] for one in sorted(fresh)])
-        segments = [one for seller in self._sellers for one in platform.segments(seller)]
-        books.check_numbers(journal.answers.values(), segments, tally)
-        self._check_books(platform, cycle)
-        self._outcome.acked = len(journal.answers)
-
-    def _replay(self, platform: Platform, request_ids: list[str]) -> None:
-        """Ask again for what was answered: the same bytes, or it was lost."""
-        tally, journal = self._outcome.tally, self._journal
-        for start in range(0, len(request_ids), _BATCH):
-            requests = [journal.requests[one] for one in request_ids[start : start + _BATCH]]
-            batch = BatchIssueInvoicesRequest(requests=requests)
-            for result in platform.invoices.BatchIssueInvoices(batch).results:
-                if not (result.replayed and result.HasField("issued")):
-                    tally.add("lost", f"{result.request_id}: {result.failure.message or 'anew'}")
-                else:
-                    journal.note(result.issued, tally)
-
-    def _check_signatures(self, platform: Platform, answers: list[IssuedInvoice]) -> None:
-        keys: dict[str, ec.EllipticCurvePublicKey] = {}
-        for issued in answers:
-            if issued.key_id not in keys:
-                certificate = platform.get(name=issued.name).certificate
-                public = load_der_x509_certificate(certificate).public_key()
-                assert isinstance(public, ec.EllipticCurvePublicKey)
-                keys[issued.key_id] = public
-            if not _signed(keys[issued.key_id], issued):
-                self._outcome.tally.add("unsigned", issued.name)
-
-    def _check_books(self, platform: Platform, cycle: int) -> None:
-        found = platform.books()
-        for finding in found.findings:
-            self._outcome.tally.add("diverged", f"cycle {cycle}: {finding}")
-        last = found.last
-        known = len(self._journal.answers)
-        if (last.issued_count, last.signature_count, last.reserved_count) != (known, known, 0):
-            self._outcome.tally.add(
-                "diverged",
-                f"cycle {cycle}: {known} known, {last.issued_count} issued,"
-                f" {last.signature_count} signed, {last.reserved_count} reserved",
-            )
-
-    def _audit_the_end(self) -> None:
-        """Let the uploads drain and compare with what the authority has."""
-        tally = self._outcome.tally
-        platform = Platform(self._gateway.channel)
-        for seller in self._sellers:
-            eventually(lambda one=seller: platform.drained(one), within_s=_DRAIN_S)  # type: ignore[misc]
-        segments = [one for seller in self._sellers for one in platform.segments(seller)]
-        books.check_grants(segments, self._simulator.grants(), tally)
-        books.check_record(self._journal.answers.values(), self._simulator.events(), tally)
-        exceeded = windows_exceeded(self._simulator.calls(), WINDOWS)
-        if exceeded:
-            tally.add("diverged", f"{exceeded} calls beyond the authority's windows")
-        if platform.books().last.uploaded_count != self._outcome.acked:
-            tally.add("diverged", "the ledger does not say that all is uploaded")
+            fresh |= self._audit.journal.take_up(writer.journal, self._outcome.tally)
+        return fresh
 
 
 def run(cycles: int, seed: int, folder: Path, *, module: str = "gateway") -> Outcome:
@@ -273,7 +209,7 @@ def _campaign(folder: Path, outcome: Outcome, module: str) -> Iterator[Campaign]
             )
         )
         platform = Platform(gateway.channel)
-        sellers = [platform.new_seller("026", stock=STOCK, points=(0, 1)) for _ in range(WRITERS)]
+        sellers = [platform.new_seller(*TYPES, stock=STOCK, points=POINTS) for _ in range(WRITERS)]
         writers = [
             stack.enter_context(
                 WriterProcess(
@@ -293,16 +229,6 @@ def _campaign(folder: Path, outcome: Outcome, module: str) -> Iterator[Campaign]
             writers=writers,
             outcome=outcome,
         )
-
-
-def _signed(key: ec.EllipticCurvePublicKey, issued: IssuedInvoice) -> bool:
-    r, s = (int.from_bytes(part, "big") for part in (issued.signature[:32], issued.signature[32:]))
-    message = b"taxcontrol.invoice.v1\x00" + issued.content
-    try:
-        key.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        return False
-    return True
 
 
 def main() -> int:

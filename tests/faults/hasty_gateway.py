@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import dataclasses
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from invoice.lifecycle import InvoiceState
 from ledger.port import Ledger
 from ledger.records import Entry, GroupResult, Reservation, Settlement
 
-_LATE_S = 0.2
+LATE_S = 0.2
 
 
 class HastyLedger:
@@ -52,7 +52,7 @@ class HastyLedger:
         return dataclasses.replace(result, settled=[_settled(one) for one in settlements])
 
     async def _settle(self, settlements: Sequence[Settlement], *, worker: str, now: float) -> None:
-        await asyncio.sleep(_LATE_S)
+        await asyncio.sleep(LATE_S)
         await self._real.commit(settlements, [], worker=worker, now=now)
 
 
@@ -67,19 +67,24 @@ def _settled(settlement: Settlement) -> Entry:
     )
 
 
-async def _serve(settings: config.Config) -> None:
+async def _serve(settings: config.Config, hasten: Callable[[Ledger], object]) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     parts = server.assemble(settings)
-    hasty = dataclasses.replace(parts, ledger=cast("Ledger", HastyLedger(parts.ledger)))
+    hasty = dataclasses.replace(parts, ledger=cast("Ledger", hasten(parts.ledger)))
     async with server.running(hasty) as address:
         print(f"gateway: listening on {address}", flush=True)
         await stopped.wait()
 
 
-if __name__ == "__main__":
+def main(hasten: Callable[[Ledger], object]) -> None:
+    """Run a gateway on the ledger that ``hasten`` makes of the real one."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--config", type=Path, required=True)
     read = config.read(parser.parse_args().config)
     log.configure(read.log)
-    uvloop.run(_serve(read))
+    uvloop.run(_serve(read, hasten))
+
+
+if __name__ == "__main__":
+    main(HastyLedger)

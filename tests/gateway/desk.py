@@ -1,5 +1,7 @@
 """One issuing desk for tests: a real SQLite ledger behind a gate, a software device, an issuer.
 
+Beside it whoever voids and reverses. Nothing is uploaded.
+
 The clock is the machine's, but the sweep's pauses are short: no test waits out a real second.
 """
 
@@ -9,32 +11,57 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
+from gateway.authorities import Authorities, Bureau
+from gateway.authority_time import AuthorityTime
+from gateway.deadline import Deadline
 from gateway.issue import Issuer
+from gateway.issuing import Issuing
 from gateway.job import Issued
+from gateway.prepare import Preparer
 from gateway.registry import Registry
+from gateway.reverse import Reversal
+from gateway.statements import Stated, Statements
 from gateway.sweep import Sweep
+from gateway.voids import Voids
 from hsm.verify import verify
 from invoice import content
-from invoice.document import Draft, Kind, Line, Party, Taxpayer, TypeGrant
+from invoice.document import Draft, Kind, Line, Original, Party, Taxpayer, TypeGrant
+from invoice.identifiers import invoice_name, point_name
 from ledger.records import (
     Act,
     Binding,
     DeviceKeyRecord,
     DeviceRecord,
+    Entry,
     GrantRecord,
     OfflineLimits,
+    OriginalRef,
     PointRecord,
     Reservation,
     TaxpayerRecord,
 )
 from ledger.sqlite import SqliteLedger
+from taxcontrol.admin.v1.stock_admin_service_pb2 import VoidBlankNumberRequest
+from taxcontrol.v1 import invoice_pb2
+from taxcontrol.v1.invoice_reversal_pb2 import VoidInvoiceRequest
+from taxcontrol.v1.invoice_service_pb2 import IssueInvoiceRequest
 from tests.fakes.gated_ledger import GatedLedger
 from tests.fakes.software_signer import SoftwareSigner
 
 TENANT = "default"
 TAX_NUMBER = "91110000AYTLHUJ0ET"
 MACHINE_NUMBER = "661000000001"
+SELLER = Party(
+    tax_number=TAX_NUMBER,
+    name="示例铁路局集团有限公司",
+    address_phone="北京市示例区铁道路1号 010-00000001",
+    bank_account="示例银行北京分行 11000000000000001",
+)
+# By type the code its numbers come under. Reds of 026 are full only.
+CODES = {"026": "011002600111", "007": "011002600107", "025": "011002600125"}
+NO_DEADLINE = Deadline(None)
 _PAUSE_S_MAX = 0.01
 _workers = itertools.count(1)
 
@@ -67,8 +94,45 @@ class Desk:
         self.ledger = GatedLedger(SqliteLedger(path, verify=verify))
         self.registry = Registry(self.ledger)
         self.issuer = self._issuer()
+        # Nothing here asks the authority anything but the time, and it has not told any.
+        bureau = Bureau(cast("Any", None), AuthorityTime(self.clock))
+        self.authorities = Authorities(tax=bureau)
+        self.preparer = Preparer(
+            registry=self.registry,
+            signer=self.signer,
+            authorities=self.authorities,
+            tenant=TENANT,
+        )
+        self.issuing = Issuing(
+            issuer=self.issuer,
+            preparer=self.preparer,
+            ledger=self.ledger,
+            registry=self.registry,
+        )
+        self.reversal = Reversal(preparer=self.preparer, ledger=self.ledger)
+        self.statements = Statements(
+            ledger=self.ledger,
+            signer=self.signer,
+            registry=self.registry,
+            clock=self.clock,
+            on_settled=self.woken.extend,
+        )
+        self.voids = Voids(
+            statements=self.statements,
+            ledger=self.ledger,
+            registry=self.registry,
+            signer=self.signer,
+            authorities=self.authorities,
+            clock=self.clock,
+            worker=self.worker,
+            tenant=TENANT,
+        )
         self.sweep = Sweep(
-            ledger=self.ledger, issuer=self.issuer, clock=self.clock, worker=self.worker
+            ledger=self.ledger,
+            issuer=self.issuer,
+            statements=self.statements,
+            clock=self.clock,
+            worker=self.worker,
         )
 
     def _issuer(self) -> Issuer:
@@ -81,7 +145,7 @@ class Desk:
             group_count_max=16,
             waiting_count_max=500,
             on_issued=self.woken.extend,
-            clock_trusted=lambda: True,
+            clock_trusted=lambda _: True,
         )
 
     async def open(self) -> None:
@@ -92,12 +156,21 @@ class Desk:
 
     async def close(self) -> None:
         await self.sweep.close()
+        await self.statements.close(grace_s=5.0)
         await self.issuer.close(grace_s=5.0)
         await self.signer.close()
         await self.ledger.close()
 
     async def issue(self, reservation: Reservation) -> Issued:
         return await self.issuer.submit(reservation)
+
+    async def void(self, request: VoidInvoiceRequest, deadline: Deadline = NO_DEADLINE) -> Stated:
+        return await self.voids.invoice(request, deadline)
+
+    async def void_blank(
+        self, request: VoidBlankNumberRequest, deadline: Deadline = NO_DEADLINE
+    ) -> Stated:
+        return await self.voids.blank_number(request, deadline)
 
     async def settled(self, request_id: str) -> Issued | None:
         """What ``request_id`` became once nothing of it runs any more; None: no number."""
@@ -110,14 +183,18 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(
-    folder: Path, *, numbers: int = 1000, signer: SoftwareSigner | None = None
+    folder: Path,
+    *,
+    numbers: int = 1000,
+    signer: SoftwareSigner | None = None,
+    types: tuple[str, ...] = ("026",),
 ) -> AsyncIterator[Desk]:
-    """A desk with one registered taxpayer, one point and ``numbers`` numbers of type 026."""
+    """A desk with one registered taxpayer, one point and ``numbers`` numbers of each type."""
     desk = Desk(folder / "ledger.db", signer or SoftwareSigner())
     await desk.open()
     try:
         if await desk.ledger.taxpayer(TENANT, TAX_NUMBER) is None:
-            await stock_up(desk, numbers)
+            await stock_up(desk, numbers, types)
         yield desk
     finally:
         desk.ledger.release()
@@ -125,7 +202,7 @@ async def open_desk(
         await desk.close()
 
 
-async def stock_up(desk: Desk, numbers: int) -> None:
+async def stock_up(desk: Desk, numbers: int, types: tuple[str, ...]) -> None:
     """Register the taxpayer, draw and assign its numbers."""
     key = await desk.signer.ensure_key("device-1")
     act = Act(actor="test", reason="", at=desk.clock.now())
@@ -138,36 +215,37 @@ async def stock_up(desk: Desk, numbers: int) -> None:
     )
     record = TaxpayerRecord(
         tenant=TENANT,
-        taxpayer=taxpayer(),
+        taxpayer=taxpayer(types=types),
         points=(PointRecord(point=0, machine_number=MACHINE_NUMBER),),
         devices=(
             DeviceRecord(machine_number=MACHINE_NUMBER, kind="new-server", keys=(device_key,)),
         ),
-        holding_count_max={"026": 1_000_000},
+        holding_count_max=dict.fromkeys(types, 1_000_000),
         offline_limits=OfflineLimits(),
         windows=(),
     )
     await desk.ledger.register(record, bound("register"), act)
-    grant = GrantRecord(
-        tenant=TENANT,
-        request_id="draw",
-        authority_request_id="draw-1",
-        tax_number=TAX_NUMBER,
-        type="026",
-        count=numbers,
-        state="REQUESTED",
-    )
-    await desk.ledger.request_grant(grant, bound("draw"), act)
-    await desk.ledger.store_grant(granted(grant))
-    await desk.ledger.confirm_grant(TENANT, "draw", desk.clock.now())
-    await desk.ledger.assign(
-        tax_number=TAX_NUMBER,
-        point=0,
-        type="026",
-        count=numbers,
-        binding=bound("assign"),
-        act=act,
-    )
+    for type_ in types:
+        grant = GrantRecord(
+            tenant=TENANT,
+            request_id=f"draw-{type_}",
+            authority_request_id=f"draw-{type_}-1",
+            tax_number=TAX_NUMBER,
+            type=type_,
+            count=numbers,
+            state="REQUESTED",
+        )
+        await desk.ledger.request_grant(grant, bound(grant.request_id), act)
+        await desk.ledger.store_grant(granted(grant))
+        await desk.ledger.confirm_grant(TENANT, grant.request_id, desk.clock.now())
+        await desk.ledger.assign(
+            tax_number=TAX_NUMBER,
+            point=0,
+            type=type_,
+            count=numbers,
+            binding=bound(f"assign-{type_}"),
+            act=act,
+        )
 
 
 def granted(grant: GrantRecord) -> GrantRecord:
@@ -180,8 +258,8 @@ def granted(grant: GrantRecord) -> GrantRecord:
         type=grant.type,
         count=grant.count,
         state="GRANTED",
-        grant_id="G1",
-        code="011002600111",
+        grant_id=f"G{grant.type}",
+        code=CODES[grant.type],
         prefix="",
         width=8,
         first=1,
@@ -193,31 +271,99 @@ def bound(action: str) -> Binding:
     return Binding(tenant=TENANT, request_id=action, action=action, request=b"{}")
 
 
-def taxpayer(version: int = 1) -> Taxpayer:
-    """A railway company that may issue 026 at 9 %."""
+def taxpayer(version: int = 1, types: tuple[str, ...] = ("026",)) -> Taxpayer:
+    """A railway company that may issue at 9 %."""
     return Taxpayer(
-        tax_number=TAX_NUMBER,
-        name="示例铁路局集团有限公司",
-        address_phone="北京市示例区铁道路1号 010-00000001",
-        bank_account="示例银行北京分行 11000000000000001",
+        tax_number=SELLER.tax_number,
+        name=SELLER.name,
+        address_phone=SELLER.address_phone,
+        bank_account=SELLER.bank_account,
         grants={
-            "026": TypeGrant(
-                type="026", rates_ppm=frozenset({90_000}), invoice_limit_fen=10_000_000
+            type_: TypeGrant(
+                type=type_, rates_ppm=frozenset({90_000}), invoice_limit_fen=10_000_000
             )
+            for type_ in types
         },
         version=version,
     )
 
 
 def reservation(
-    request_id: str, *, net_fen: int = 10_000, point: int = 0, version: int = 1
+    request_id: str, *, net_fen: int = 10_000, point: int = 0, version: int = 1, type_: str = "026"
 ) -> Reservation:
     """One ticket of ``net_fen``."""
+    return _reservation(request_id, _ticket(Kind.BLUE, net_fen, type_), point, version)
+
+
+def red(request_id: str, blue: Entry, *, net_fen: int = 0) -> Reservation:
+    """A red of ``net_fen`` of a ticket, of all of it when that is 0."""
+    draft = _ticket(
+        Kind.RED,
+        -(net_fen or blue.net_fen),
+        blue.type,
+        Original(code=blue.code, number=blue.number),
+    )
+    return _reservation(request_id, draft, 0, 1)
+
+
+def request(request_id: str, *, net_fen: int = 10_000, buyer: str = "个人") -> IssueInvoiceRequest:
+    """The same ticket as a platform asks for it."""
     tax_fen = net_fen * 9 // 100
-    draft = Draft(
-        kind=Kind.BLUE,
+    return IssueInvoiceRequest(
+        request_id=request_id,
+        point=point_name(TAX_NUMBER, 0),
+        kind=invoice_pb2.INVOICE_KIND_BLUE,
         type="026",
-        seller=Party(tax_number=TAX_NUMBER, name="示例铁路局集团有限公司"),
+        seller=invoice_pb2.Party(
+            tax_number=SELLER.tax_number,
+            name=SELLER.name,
+            address_phone=SELLER.address_phone,
+            bank_account=SELLER.bank_account,
+        ),
+        buyer=invoice_pb2.Party(name=buyer),
+        lines=[
+            invoice_pb2.Line(
+                name="*运输服务*铁路旅客运输",
+                amount_fen=net_fen,
+                tax_fen=tax_fen,
+                rate_ppm=90_000,
+                classification_code="3010101020100000000",
+            )
+        ],
+        net_fen=net_fen,
+        tax_fen=tax_fen,
+        gross_fen=net_fen + tax_fen,
+        clerk="张示例",
+    )
+
+
+def void_of(entry: Entry, request_id: str = "void", reason: str = "开票有误") -> VoidInvoiceRequest:
+    """The request to void an invoice."""
+    name = invoice_name(entry.tax_number, entry.code, entry.number)
+    return VoidInvoiceRequest(request_id=request_id, name=name, reason=reason)
+
+
+def blank_void_of(
+    number: str, request_id: str = "blank", *, validate_only: bool = False
+) -> VoidBlankNumberRequest:
+    """The request to void a number of 026 that is no invoice."""
+    return VoidBlankNumberRequest(
+        request_id=request_id,
+        point=point_name(TAX_NUMBER, 0),
+        type="026",
+        code=CODES["026"],
+        number=number,
+        reason="纸张污损",
+        validate_only=validate_only,
+    )
+
+
+def _ticket(kind: Kind, net_fen: int, type_: str, original: Original | None = None) -> Draft:
+    tax_fen = abs(net_fen) * 9 // 100 * (1 if net_fen > 0 else -1)
+    return Draft(
+        kind=kind,
+        type=type_,
+        seller=SELLER,
         buyer=Party(name="个人"),
         lines=(
             Line(
@@ -232,8 +378,14 @@ def reservation(
         tax_fen=tax_fen,
         gross_fen=net_fen + tax_fen,
         clerk="张示例",
+        original=original,
+        red_reason="" if original is None else "开票有误",
     )
+
+
+def _reservation(request_id: str, draft: Draft, point: int, version: int) -> Reservation:
     tail = content.tail(draft, taxpayer=TAX_NUMBER, point=point)
+    blue = draft.original
     return Reservation(
         tenant=TENANT,
         request_id=request_id,
@@ -241,9 +393,10 @@ def reservation(
         tax_number=TAX_NUMBER,
         taxpayer_version=version,
         point=point,
-        type="026",
-        kind=Kind.BLUE,
-        net_fen=net_fen,
-        tax_fen=tax_fen,
+        type=draft.type,
+        kind=draft.kind,
+        net_fen=draft.net_fen,
+        tax_fen=draft.tax_fen,
         tail=tail,
+        original=None if blue is None else OriginalRef(code=blue.code, number=blue.number),
     )

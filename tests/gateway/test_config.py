@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import config as configuration
+from gateway import server
 from gateway.config import ConfigError
 
 GOOD = """
@@ -60,8 +61,16 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         (GOOD + '[log]\nlevel = "loud"\n', "log.level must be"),
         (GOOD + '[server]\nlisten = "nowhere"\n', "server.listen must be host:port"),
         (GOOD + "[server]\ndrain_s = 0\n", "server.drain_s must be in (0, 300]"),
+        (GOOD + "[watch]\ncount_max = 0\n", "watch.count_max must be in [1, 10000]"),
+        (GOOD + "[verify]\ncalls_per_minute = 0\n", "verify.calls_per_minute must be in [1, 1000"),
         (GOOD.replace('"t"', "7"), "hsm.token_label must be text"),
         (GOOD.replace("[authority]\n", "authority = 3\n[x]\n"), "unknown key"),
+        (GOOD + '[finance]\ntarget = " "\n', "finance.target must not be empty"),
+        (GOOD + "[finance]\ntimeout_s = 1\n", "finance.target is missing"),
+        (
+            GOOD + '[finance]\ntarget = "x"\ntimeout_s = 0\n',
+            "finance.timeout_s must be in (0, 120]",
+        ),
         ("[ledger", "not TOML"),
     ],
 )
@@ -72,6 +81,23 @@ def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, text: str, named: 
         configuration.read(path)
 
     assert str(path) in str(caught.value)
+
+
+async def test_the_finance_department_is_another_authority_and_may_be_left_out(
+    tmp_path: Path,
+) -> None:
+    without = configuration.read(written(tmp_path, GOOD))
+    config = configuration.read(
+        written(tmp_path, GOOD + '[finance]\ntarget = "127.0.0.1:2"\nroot_certificates = "ca"\n')
+    )
+
+    assert without.finance is None
+    assert "finance = (none)" in configuration.effective(without)
+    assert config.finance is not None
+    assert (config.authority.target, config.finance.target) == ("127.0.0.1:1", "127.0.0.1:2")
+    assert "finance.target = '127.0.0.1:2'" in configuration.effective(config)
+    with pytest.raises(ConfigError, match=r"finance\.root_certificates cannot be read"):
+        server.assemble(config)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

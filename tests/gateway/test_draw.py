@@ -8,11 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from authority.port import Authority
 from gateway.draw import Drawer
 from invoice.errors import AuthorityRefused, AuthorityUnavailable
 from ledger.records import Act, GrantRecord
@@ -24,6 +22,7 @@ from tests.fakes.granting_authority import (
     refused,
     throttled,
 )
+from tests.fakes.tax_office import tax_office
 from tests.gateway.desk import TAX_NUMBER, Desk, bound, open_desk
 
 WITHIN_S = 10.0
@@ -72,9 +71,7 @@ class Counter:
 async def open_counter(folder: Path) -> AsyncIterator[Counter]:
     authority = GrantingAuthority()
     async with open_desk(folder) as desk:
-        drawer = Drawer(
-            ledger=desk.ledger, authority=cast("Authority", authority), clock=desk.clock
-        )
+        drawer = Drawer(ledger=desk.ledger, authorities=tax_office(authority), clock=desk.clock)
         try:
             yield Counter(desk, drawer, authority)
         finally:

@@ -238,10 +238,14 @@ async def test_more_than_may_wait_is_refused_at_once(tmp_path: Path) -> None:
         waiters = [desk.issuer.submit(reservation(f"r{index}")) for index in range(300)]
         await desk.ledger.held.wait()
 
-        with pytest.raises(Overloaded) as caught, desk.issuer.admitted(400):
+        with pytest.raises(Overloaded) as caught, desk.issuer.admission.admitted(400):
             pass
         # What is being checked has its room held.
-        with desk.issuer.admitted(150), pytest.raises(Overloaded), desk.issuer.admitted(100):
+        with (
+            desk.issuer.admission.admitted(150),
+            pytest.raises(Overloaded),
+            desk.issuer.admission.admitted(100),
+        ):
             pass
         desk.ledger.release()
         await asyncio.gather(*waiters)
@@ -258,11 +262,11 @@ async def test_what_has_a_number_and_no_signature_counts_as_work(tmp_path: Path)
             while sum(reserved for _, reserved in desk.ledger.groups) < 300:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 
-        with pytest.raises(Overloaded), desk.issuer.admitted(201):
+        with pytest.raises(Overloaded), desk.issuer.admission.admitted(201):
             pass
         desk.signer.release()
         await asyncio.gather(*waiters)
-        with desk.issuer.admitted(500):
+        with desk.issuer.admission.admitted(500):
             pass
 
 
@@ -273,7 +277,7 @@ async def test_callers_of_one_id_with_other_requests_count_as_work_and_are_told_
         desk.signer.hold()
         first = desk.issuer.submit(reservation("a"))
         others = [desk.issuer.submit(reservation("a", net_fen=100 * n)) for n in range(200, 400)]
-        with pytest.raises(Overloaded), desk.issuer.admitted(300):
+        with pytest.raises(Overloaded), desk.issuer.admission.admitted(300):
             pass
         desk.signer.release()
         answers = await asyncio.gather(first, *others, return_exceptions=True)

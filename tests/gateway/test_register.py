@@ -2,11 +2,10 @@
 
 import asyncio
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from authority.port import Authority, TypeAllowance
+from authority.port import TypeAllowance
 from gateway.register import Application, Registrar
 from hsm.port import Algorithm, DeviceKey
 from invoice.document import Party
@@ -14,6 +13,7 @@ from invoice.errors import HsmUnavailable, TaxpayerExists
 from ledger.records import Act, TaxpayerRecord
 from tests.fakes.granting_authority import GrantingAuthority
 from tests.fakes.software_signer import SoftwareSigner
+from tests.fakes.tax_office import tax_office
 from tests.gateway.desk import TENANT, Desk, bound, open_desk
 
 TAX_NUMBER = "91310115X12J2H3L4B"
@@ -44,7 +44,7 @@ def application(tax_number: str) -> Application:
 
 
 def registrar_of(desk: Desk, authority: GrantingAuthority) -> Registrar:
-    return Registrar(ledger=desk.ledger, authority=cast("Authority", authority), signer=desk.signer)
+    return Registrar(ledger=desk.ledger, authorities=tax_office(authority), signer=desk.signer)
 
 
 async def register(

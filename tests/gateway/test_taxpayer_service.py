@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from authority.port import Authority
+from gateway.authorities import Authorities, Bureau
 from gateway.register import Registrar
 from gateway.registry import Registry
 from gateway.taxpayer_service import TaxpayerServicer
@@ -20,6 +20,7 @@ from taxcontrol.admin.v1.taxpayer_service_pb2 import (
 )
 from tests.e2e.sellers import new_tax_number
 from tests.fakes.granting_authority import GrantingAuthority
+from tests.fakes.tax_office import bureau
 from tests.gateway.desk import TENANT, open_desk
 
 # What a gRPC client takes unless told otherwise.
@@ -29,12 +30,14 @@ NOBODY = cast("Any", None)
 
 
 @asynccontextmanager
-async def open_servicer(folder: Path) -> AsyncIterator[TaxpayerServicer]:
+async def open_servicer(
+    folder: Path, finance: Bureau | None = None
+) -> AsyncIterator[TaxpayerServicer]:
     async with open_desk(folder) as desk:
         yield TaxpayerServicer(
             registrar=Registrar(
                 ledger=desk.ledger,
-                authority=cast("Authority", GrantingAuthority()),
+                authorities=Authorities(tax=bureau(GrantingAuthority()), finance=finance),
                 signer=desk.signer,
             ),
             registry=Registry(desk.ledger),
@@ -63,6 +66,13 @@ def registration(
             ],
         ),
     )
+
+
+def a_charity(request_id: str, **grant: Any) -> RegisterTaxpayerRequest:
+    request = registration(request_id)
+    del request.taxpayer.type_grants[:]
+    request.taxpayer.type_grants.add(type="D01", **grant)
+    return request
 
 
 def largest(request_id: str) -> RegisterTaxpayerRequest:
@@ -109,6 +119,47 @@ async def test_the_largest_taxpayers_fit_every_answer(tmp_path: Path) -> None:
     assert listed == sorted(set(listed))
     assert {one.taxpayer.name for one in registered} < set(listed)
     assert len(listed) == len(registered) + 1  # the desk's own
+
+
+@pytest.mark.parametrize(
+    ("types", "rule", "field"),
+    [
+        (["026", "D01"], "AUTHORITY_MIXED", "type_grants"),
+        (["026"], "FIELD_REQUIRED", "type_grants[0].rates_ppm"),
+        (["D01", "D01"], "FIELD_DUPLICATE", "type_grants"),
+    ],
+)
+async def test_types_that_cannot_be_registered_together_are_refused(
+    tmp_path: Path, types: list[str], rule: str, field: str
+) -> None:
+    request = registration("r")
+    del request.taxpayer.type_grants[:]
+    for type_code in types:
+        rates = [0] if len(types) > 1 else []
+        request.taxpayer.type_grants.add(type=type_code, rates_ppm=rates, invoice_limit_fen=1)
+    async with open_servicer(tmp_path) as servicer:
+        with pytest.raises(InvalidRequest) as refused:
+            await servicer.RegisterTaxpayer(request, NOBODY)
+
+    assert refused.value.facts == {"field": f"taxpayer.{field}", "rule": rule}
+
+
+async def test_a_type_without_tax_has_neither_rates_nor_a_limit(tmp_path: Path) -> None:
+    async with open_servicer(tmp_path, bureau(GrantingAuthority())) as servicer:
+        with pytest.raises(InvalidRequest) as refused:
+            await servicer.RegisterTaxpayer(a_charity("r", rates_ppm=[0, 60_000]), NOBODY)
+        bare = await servicer.RegisterTaxpayer(a_charity("s"), NOBODY)
+        stated = await servicer.RegisterTaxpayer(
+            a_charity("t", rates_ppm=[0], invoice_limit_fen=1_000_000), NOBODY
+        )
+
+    assert refused.value.facts == {
+        "field": "taxpayer.type_grants[0].rates_ppm",
+        "rule": "FIELD_NOT_ALLOWED",
+    }
+    for registered in (bare, stated):
+        [grant] = registered.taxpayer.type_grants
+        assert (list(grant.rates_ppm), grant.invoice_limit_fen) == ([], 0)
 
 
 async def test_what_only_answers_have_is_no_part_of_a_registration(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from hashlib import sha512
 
 from invoice import content, marks
-from invoice.document import Draft, Kind, Line, Party, Taxpayer, TypeGrant
+from invoice.document import Draft, Kind, Line, Original, Party, Taxpayer, TypeGrant
 from invoice.lifecycle import UploadState
 from ledger.port import Ledger
 from ledger.records import (
@@ -28,11 +28,13 @@ from ledger.records import (
     GrantRecord,
     GroupResult,
     OfflineLimits,
+    OriginalRef,
     PointRecord,
     RateWindow,
     Reservation,
     SegmentRecord,
     Settlement,
+    StatementRecord,
     TaxpayerRecord,
 )
 from ledger.values import Json, to_json
@@ -58,9 +60,9 @@ def public_key(machine_number: str) -> bytes:
     return f"public key of {machine_number}".encode()
 
 
-def seal(machine_number: str, signed: bytes) -> bytes:
+def seal(machine_number: str, signed: bytes, *, tag: bytes = content.INVOICE_TAG) -> bytes:
     """Sign a content the way the test device does: 64 bytes."""
-    digest = content.digest(content.INVOICE_TAG, signed)
+    digest = content.digest(tag, signed)
     return sha512(public_key(machine_number) + digest).digest()
 
 
@@ -121,9 +123,15 @@ def a_taxpayer(
     )
 
 
-async def register(ledger: Ledger, tax_number: str = TAX_NUMBER, *, tenant: str = TENANT) -> None:
+async def register(
+    ledger: Ledger,
+    tax_number: str = TAX_NUMBER,
+    *,
+    tenant: str = TENANT,
+    types: Sequence[str] = (TYPE, SPECIAL_TYPE),
+) -> None:
     """Register a taxpayer."""
-    record = a_taxpayer(tax_number, tenant=tenant)
+    record = a_taxpayer(tax_number, tenant=tenant, types=types)
     await ledger.register(record, binding("register", tenant=tenant, name=tax_number), ACT)
 
 
@@ -227,6 +235,15 @@ async def open_shop(
     await assign(ledger, count, tax_number=tax_number, tenant=tenant)
 
 
+async def open_family_shop(ledger: Ledger, count: int = 200) -> None:
+    """Register a taxpayer with ``count`` numbers of each of 004, 007, 025, 026 and 028 at point 0."""
+    types = ("004", "007", "025", "026", "028")
+    await register(ledger, types=types)
+    for type_code in types:
+        await draw(ledger, count, type=type_code, code=f"0110026001{type_code[1:]}")
+        await assign(ledger, count, type=type_code)
+
+
 def a_draft(net_fen: int = 10_000, *, type: str = TYPE, line_count: int = 2) -> Draft:
     """A plain blue invoice; its content is 1.0 to 1.6 kB."""
     line = Line(
@@ -289,6 +306,53 @@ def a_reservation(
         net_fen=draft.net_fen,
         tax_fen=draft.tax_fen,
         tail=tail,
+        buyer_tax_number=draft.buyer.tax_number,
+    )
+
+
+def a_red(
+    request_id: str,
+    blue: Entry,
+    net_fen: int | None = None,
+    tax_fen: int | None = None,
+    *,
+    type: str = "",
+    point: int = 0,
+    notice: str = "",
+) -> Reservation:
+    """One red of ``blue``: of so much net (all of it) and tax (9 % of the net), both positive."""
+    net_fen = blue.net_fen if net_fen is None else net_fen
+    if tax_fen is None:
+        tax_fen = blue.tax_fen if net_fen == blue.net_fen else round(net_fen * 0.09)
+    plain = a_draft(type=type or blue.type, line_count=1)
+    line = replace(plain.lines[0], quantity="-1", amount_fen=-net_fen, tax_fen=-tax_fen)
+    draft = replace(
+        plain,
+        kind=Kind.RED,
+        lines=(line,),
+        net_fen=-net_fen,
+        tax_fen=-tax_fen,
+        gross_fen=-net_fen - tax_fen,
+        original=Original(code=blue.code, number=blue.number),
+        red_notice_number=notice,
+        red_reason="退货",
+    )
+    tail = content.tail(draft, taxpayer=blue.tax_number, point=point)
+    return Reservation(
+        tenant=blue.tenant,
+        request_id=request_id,
+        fingerprint=content.fingerprint(tail),
+        tax_number=blue.tax_number,
+        taxpayer_version=1,
+        point=point,
+        type=draft.type,
+        kind=draft.kind,
+        net_fen=draft.net_fen,
+        tax_fen=draft.tax_fen,
+        tail=tail,
+        original=OriginalRef(code=blue.code, number=blue.number),
+        red_notice_number=notice,
+        buyer_tax_number=draft.buyer.tax_number,
     )
 
 
@@ -300,7 +364,7 @@ def signed(entry: Entry) -> Settlement:
         signature=signature,
         key_id=KEY_ID,
         check_code=marks.check_code(signature, entry.type),
-        fiscal_code=marks.fiscal_code(signature),
+        fiscal_code=marks.fiscal_code(signature, entry.type),
     )
 
 
@@ -330,6 +394,88 @@ async def issue(ledger: Ledger, *request_ids: str, now: float = NOW) -> list[Ent
     entries = await reserve(ledger, *map(a_reservation, request_ids), now=now)
     result = await commit(ledger, [signed(entry) for entry in entries], now=now)
     return list(result.settled)
+
+
+async def issue_all(ledger: Ledger, *reservations: Reservation, now: float = NOW) -> list[Entry]:
+    """Reserve, sign and settle these."""
+    entries = await reserve(ledger, *reservations, now=now)
+    result = await commit(ledger, [signed(entry) for entry in entries], now=now)
+    return list(result.settled)
+
+
+async def decide_void(
+    ledger: Ledger,
+    entry: Entry,
+    *,
+    request_id: str = "",
+    now: float = NOW,
+    worker: str = WORKER,
+    dry_run: bool = False,
+) -> StatementRecord:
+    """Reserve the void of an invoice."""
+    bound = binding("void_invoice", request_id=request_id, number=entry.number)
+    statement, _ = await ledger.reserve_void(
+        tax_number=entry.tax_number,
+        code=entry.code,
+        number=entry.number,
+        reason="开票有误",
+        binding=bound,
+        act=ACT,
+        worker=worker,
+        now=now,
+        dry_run=dry_run,
+    )
+    return statement
+
+
+async def decide_blank_void(
+    ledger: Ledger,
+    number: str,
+    *,
+    request_id: str = "",
+    code: str = CODE,
+    type: str = TYPE,
+    point: int = 0,
+    now: float = NOW,
+    worker: str = WORKER,
+    dry_run: bool = False,
+) -> StatementRecord:
+    """Reserve the blank void of a number."""
+    statement, _ = await ledger.reserve_blank_void(
+        tax_number=TAX_NUMBER,
+        point=point,
+        type=type,
+        code=code,
+        number=number,
+        reason="号码作废",
+        binding=binding("void_blank_number", request_id=request_id, number=number),
+        act=ACT,
+        worker=worker,
+        now=now,
+        dry_run=dry_run,
+    )
+    return statement
+
+
+async def settle_statement(
+    ledger: Ledger, statement: StatementRecord, *, now: float = NOW
+) -> StatementRecord:
+    """Sign and settle a statement."""
+    signature = seal(statement.machine_number, statement.content, tag=statement.kind.tag)
+    return await ledger.settle_statement(statement, signature=signature, key_id=KEY_ID, now=now)
+
+
+async def void(ledger: Ledger, entry: Entry, *, now: float = NOW) -> StatementRecord:
+    """Void an invoice: decided, signed, settled."""
+    return await settle_statement(ledger, await decide_void(ledger, entry, now=now), now=now)
+
+
+async def void_blank(
+    ledger: Ledger, number: str, *, code: str = CODE, type: str = TYPE, now: float = NOW
+) -> StatementRecord:
+    """Void a number blank: decided, signed, settled."""
+    statement = await decide_blank_void(ledger, number, code=code, type=type, now=now)
+    return await settle_statement(ledger, statement, now=now)
 
 
 async def upload(

@@ -4,36 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoice.document import Taxpayer, TypeGrant
 from invoice.rules import violations
 from invoice.types import TYPES
-from sandbox.invoices import Counter, counters, request, requests
-from sandbox.layout import SAMPLES
+from sandbox.invoices import Counter, request, requests
 from taxcontrol.admin.v1 import taxpayer_pb2
-from taxctl import registration
 from tests.samples.translation import draft
-
-SELLERS = registration.taxpayers((SAMPLES / "taxpayers.json").read_bytes())
-PLACES = counters(SELLERS)
-
-
-def judged(place: Counter) -> Taxpayer:
-    """The taxpayer of ``place`` as the rules want it."""
-    seller = place.taxpayer
-    return Taxpayer(
-        tax_number=seller.tax_number,
-        name=seller.display_name,
-        address_phone=seller.address_phone,
-        bank_account=seller.bank_account,
-        grants={
-            grant.type: TypeGrant(
-                type=grant.type,
-                rates_ppm=frozenset(grant.rates_ppm),
-                invoice_limit_fen=grant.invoice_limit_fen,
-            )
-            for grant in (*seller.type_grants, place.grant)
-        },
-    )
+from tests.sandbox.places import PLACES, SELLERS, judged
 
 
 @given(place=st.sampled_from(PLACES), n=st.integers(0, 2_000_000))
@@ -58,4 +34,4 @@ def test_requests_go_over_every_point_and_type_in_turn() -> None:
     places = [(one.point, one.type) for one in made]
     assert len({one.request_id for one in made}) == len(made)
     assert places[: len(PLACES)] == places[len(PLACES) :]
-    assert len(set(places)) == len(PLACES) == 19
+    assert len(set(places)) == len(PLACES) == 26

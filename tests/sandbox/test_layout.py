@@ -17,11 +17,14 @@ def test_settings_come_back_as_they_were_given(tmp_path: Path) -> None:
         },
     )
     file = tmp_path / "gateway.toml"
-    file.write_text(config_text(settings, authority="127.0.0.1:1"))
+    file.write_text(config_text(settings, authority="127.0.0.1:1", finance="127.0.0.1:2"))
 
     read = config.read(file)
 
     assert (read.server.listen, read.server.drain_s) == ("127.0.0.1:0", 2.5)
+    assert read.authority.target == "127.0.0.1:1"
+    assert read.finance is not None
+    assert read.finance.target == "127.0.0.1:2"
     assert (read.hsm.lanes, read.hsm.verify) == (1, "sampled")
     assert read.issue.group_count_max == 64
     assert read.hsm.pin_file == tmp_path / "token" / "pin"
@@ -29,7 +32,7 @@ def test_settings_come_back_as_they_were_given(tmp_path: Path) -> None:
 
 def test_text_is_quoted_as_toml_has_it() -> None:
     text = config_text(
-        GatewaySettings(sections={"x": {"path": 'a "b" \\c', "on": True}}), authority=""
+        GatewaySettings(sections={"x": {"path": 'a "b" \\c', "on": True}}), authority="", finance=""
     )
 
     assert tomllib.loads(text)["x"] == {"path": 'a "b" \\c', "on": True}

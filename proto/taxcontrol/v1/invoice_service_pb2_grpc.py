@@ -177,7 +177,8 @@ class InvoiceServiceServicer(object):
         """Lists the invoices of a taxpayer that fit a filter, page by page.
 
         A page may hold fewer invoices than asked for, or none, while `next_page_token` is set: the
-        search goes on there. Pages neither miss nor repeat an invoice while new ones arrive.
+        search goes on there. Pages neither miss nor repeat an invoice that was issued when the first
+        of them was asked for, while new ones arrive.
 
         Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
         """

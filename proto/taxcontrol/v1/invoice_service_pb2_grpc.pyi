@@ -100,7 +100,8 @@ class InvoiceServiceStub:
     """Lists the invoices of a taxpayer that fit a filter, page by page.
 
     A page may hold fewer invoices than asked for, or none, while `next_page_token` is set: the
-    search goes on there. Pages neither miss nor repeat an invoice while new ones arrive.
+    search goes on there. Pages neither miss nor repeat an invoice that was issued when the first
+    of them was asked for, while new ones arrive.
 
     Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
     """
@@ -195,7 +196,8 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     """Lists the invoices of a taxpayer that fit a filter, page by page.
 
     A page may hold fewer invoices than asked for, or none, while `next_page_token` is set: the
-    search goes on there. Pages neither miss nor repeat an invoice while new ones arrive.
+    search goes on there. Pages neither miss nor repeat an invoice that was issued when the first
+    of them was asked for, while new ones arrive.
 
     Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
     """
@@ -329,7 +331,8 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the invoices of a taxpayer that fit a filter, page by page.
 
         A page may hold fewer invoices than asked for, or none, while `next_page_token` is set: the
-        search goes on there. Pages neither miss nor repeat an invoice while new ones arrive.
+        search goes on there. Pages neither miss nor repeat an invoice that was issued when the first
+        of them was asked for, while new ones arrive.
 
         Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
         """

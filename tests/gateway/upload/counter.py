@@ -31,6 +31,7 @@ from ledger.sqlite import SqliteLedger
 from taxcontrol.authority.v1 import authority_pb2
 from tests.authority.material import Trader, seller, sign
 from tests.fakes.simulator_process import SimulatorProcess
+from tests.fakes.tax_office import tax_office
 
 TENANT = "default"
 _POINT = 0
@@ -52,7 +53,7 @@ class Counter:
         await self.ledger.start(f"worker-{next(_ids)}", time.time())
         self.uploader = Uploader(
             ledger=self.ledger,
-            authority=self.trader.authority,
+            authorities=tax_office(self.trader.authority),
             clock=SystemClock(),
             rng=Random(1),
             discover_s=0.5,

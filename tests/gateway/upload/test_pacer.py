@@ -10,6 +10,7 @@ from gateway.clock import SystemClock
 from gateway.upload.pacer import Pacer, SteadyTime, throttler
 from invoice.errors import LedgerUnavailable
 from ledger.port import Ledger
+from ledger.records import Permit
 from quota.windows import Window
 from tests.fakes import virtual_time
 from tests.fakes.upload_ledger import Hook, Shelf, UploadLedger, no_hook
@@ -191,6 +192,44 @@ def test_wider_windows_remember_what_was_sent_under_the_narrow_ones() -> None:
 
         assert [use.used_count for use in pacer.uses()] == [3]
         assert pacer.next_call_at(asyncio.get_running_loop().time()) == pytest.approx(60, rel=0.01)
+
+    virtual_time.run(story())
+
+
+def test_windows_change_while_calls_are_under_way_and_each_call_counts_once() -> None:
+    async def story() -> None:
+        shelf = shelf_with_taxpayer()
+        late: list[Permit | None] = []
+
+        async def hook(point: str) -> None:
+            if point == "permits before" and late:
+                await pacer.answered(late.pop())
+
+        pacer = await pacer_on(shelf, Window(period_s=1, call_count_max=5), hook=hook)
+        await pacer.answered(await pacer.take())
+        under_way = await pacer.take()
+        late.append(await pacer.take())  # its answer comes while the stored ones are read
+
+        await pacer.open([Window(period_s=60, call_count_max=4)])
+        changed = [use.used_count for use in pacer.uses()]
+        await pacer.answered(under_way)
+
+        assert changed == [use.used_count for use in pacer.uses()] == [3]
+
+    virtual_time.run(story())
+
+
+def test_a_call_that_waits_for_its_turn_goes_by_windows_that_are_lifted_meanwhile() -> None:
+    async def story() -> None:
+        pacer = await pacer_on(shelf_with_taxpayer(), Window(period_s=3600, call_count_max=1))
+        await pacer.answered(await pacer.take())
+        waiting = asyncio.create_task(pacer.take())
+        await asyncio.sleep(1)
+
+        await pacer.open([Window(period_s=3600, call_count_max=2)])
+        await waiting
+
+        assert asyncio.get_running_loop().time() < 2
 
     virtual_time.run(story())
 

@@ -1,0 +1,88 @@
+"""How much work is let in at once: calls are refused beyond it, streams wait.
+
+Work counts from its check until it is settled, not only until it has a number: a number that is
+taken must be signed, so none is taken that the device would not get to in time.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from invoice.errors import Overloaded
+
+Turn = asyncio.Future[None]
+
+
+class Admission:
+    """Counts what is let in. ``in_work`` tells how much of it has been handed over.
+
+    Streams have flow control, so their items wait in the order of asking instead of failing. They
+    fill half of the room at most: what they wait for is never taken from calls that cannot wait.
+    """
+
+    def __init__(self, *, count_max: int, in_work: Callable[[], int]) -> None:
+        self._count_max = count_max
+        self._in_work = in_work
+        self._checking_count = 0
+        self._stream_count_max = count_max // 2
+        self._stream_count = 0
+        self._queue: deque[Turn] = deque()
+
+    @contextlib.contextmanager
+    def admitted(self, count: int) -> Iterator[None]:
+        """Hold room for ``count`` requests while they are checked and handed over; all or none.
+
+        Raises:
+            Overloaded: There is no room. Nothing is held.
+        """
+        busy_count = self._busy_count()
+        if busy_count + count > self._count_max:
+            raise Overloaded("too much work is waiting", retry_s=1.0, waiting_count=busy_count)
+        self._checking_count += count
+        try:
+            yield
+        finally:
+            self._checking_count -= count
+            self.freed()
+
+    def turn(self) -> Turn | None:
+        """Hold room for one item of a stream: None when it has it, else what to wait for.
+
+        Whoever waits no longer sets an exception on the future. Room that was had is given back by
+        ``checked`` and ``ended``.
+        """
+        if not self._queue and self._free():
+            self._grant()
+            return None
+        turn: Turn = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        return turn
+
+    def checked(self) -> None:
+        """An item of a stream was handed over, or refused."""
+        self._checking_count -= 1
+        self.freed()
+
+    def ended(self) -> None:
+        """The outcome of an item of a stream is known."""
+        self._stream_count -= 1
+        self.freed()
+
+    def freed(self) -> None:
+        """Something ended: whoever has waited longest goes on."""
+        while self._queue and self._free():
+            turn = self._queue.popleft()
+            if not turn.done():
+                self._grant()
+                turn.set_result(None)
+
+    def _busy_count(self) -> int:
+        return self._in_work() + self._checking_count
+
+    def _free(self) -> bool:
+        return self._stream_count < self._stream_count_max and self._busy_count() < self._count_max
+
+    def _grant(self) -> None:
+        self._checking_count += 1
+        self._stream_count += 1

@@ -1,0 +1,157 @@
+"""The books of operators' writes: where they put numbers, and what they decided about uploads."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import apsw
+
+from ledger.books_tally import found
+from ledger.records import Finding
+from ledger.values import Row, fetch, from_json
+
+_EFFECTS = """
+SELECT r.request_id, r.effect
+  FROM audit AS a
+  JOIN request_id AS r ON r.tenant = a.tenant AND r.request_id = a.request_id
+ WHERE r.action <> 'issue'
+ ORDER BY a.audit_id
+"""
+_SEGMENTS = """
+SELECT segment_id, tax_number, type, point, code, first, count, next, returning_count,
+       returned_count
+  FROM segment
+"""
+_RETURNS = """
+SELECT r.request_id, r.authority_request_id, r.state, r.segment_id, r.count,
+       s.segment_id IS NULL, s.tax_number = r.tax_number AND s.type = r.type,
+       s.first = r.first AND s.next = s.first AND s.count = r.count,
+       s.returning_count, s.returned_count
+  FROM stock_return AS r
+  LEFT JOIN segment AS s ON s.segment_id = r.segment_id
+"""
+_CONTROLS = "SELECT tax_number, paused, paused_until, pause_reason, windows FROM upload_control"
+_RETRIED = """
+SELECT m.tax_number, count(*)
+  FROM change AS c
+  JOIN meter AS m ON m.meter_id = c.meter_id
+ WHERE c.what IN ('RETRIED', 'VOID_RETRIED', 'BLANK_VOID_RETRIED')
+ GROUP BY m.tax_number
+"""
+
+
+def check_operators(connection: apsw.Connection) -> Iterator[Finding]:
+    """Check where segments lie, what is returned, and what steers the uploads."""
+    told = _Told(connection)
+    yield from _check_segments(connection, told)
+    yield from _check_returns(connection, told)
+    yield from _check_controls(connection, told)
+    retried: dict[str, int] = dict(fetch(connection, _RETRIED))
+    for tax_number in told.retried.keys() | retried.keys():
+        counts = told.retried.get(tax_number, 0), retried.get(tax_number, 0)
+        if counts[0] != counts[1]:
+            message = f"{counts[0]} events were to be retried, {counts[1]} were"
+            yield found("I6_CHANGES", f"taxpayers/{tax_number}", message)
+
+
+class _Told:
+    """What the bound ids say that they did, in the order of the audit record."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.segments: dict[int, dict[str, Any]] = {}
+        self.returns: dict[str, tuple[str, int]] = {}
+        self.controls: dict[str, dict[str, Any]] = {}
+        self.retried: dict[str, int] = {}
+        for request_id, text in fetch(connection, _EFFECTS):
+            self._take(request_id, from_json(text))
+
+    def _take(self, request_id: str, effect: dict[str, Any]) -> None:
+        for segment in effect.get("segments", ()):
+            self.segments[segment["segment_id"]] = segment
+        if "return" in effect:
+            segment = effect["segment"]
+            self.returns[effect["return"]] = request_id, segment["segment_id"]
+            self.segments.setdefault(segment["segment_id"], segment)
+        if "retried_count" in effect:
+            tax_number, count = effect["tax_number"], effect["retried_count"]
+            self.retried[tax_number] = self.retried.get(tax_number, 0) + count
+        if "paused" in effect:
+            names = ("paused", "paused_until", "pause_reason")
+            self._control(effect).update({name: effect[name] for name in names})
+        if "windows" in effect:
+            self._control(effect).update(windows=effect["windows"])
+
+    def _control(self, effect: dict[str, Any]) -> dict[str, Any]:
+        start: dict[str, Any] = {
+            "paused": False,
+            "paused_until": None,
+            "pause_reason": "",
+            "windows": [],
+        }
+        return self.controls.setdefault(effect["tax_number"], start)
+
+
+def _check_segments(connection: apsw.Connection, told: _Told) -> Iterator[Finding]:
+    """Check that every segment lies where it was put, no larger than it was made."""
+    for row in fetch(connection, _SEGMENTS):
+        segment_id, tax_number, type_code, point, code, first, count, *_ = row
+        made = told.segments.get(segment_id)
+        if made is None:  # a grant's own part, or what is left of it
+            if point is not None:
+                yield _misplaced(segment_id, f"nobody has put it at point {point}")
+            continue
+        if (made["tax_number"], made["type"], made["code"]) != (tax_number, type_code, code):
+            yield _misplaced(segment_id, "it is not what was put there")
+        if made["point"] != point:
+            yield _misplaced(segment_id, f"it lies at {point} and was put at {made['point']}")
+        grown = not made["first"] <= first < first + count <= made["first"] + made["count"]
+        if grown or (point is not None and first != made["first"]):
+            yield _misplaced(segment_id, "it holds other numbers than it was made of")
+
+
+def _misplaced(segment_id: int, message: str) -> Finding:
+    return found("I2_GAPLESS", f"segments/{segment_id}", message)
+
+
+def _check_returns(connection: apsw.Connection, told: _Told) -> Iterator[Finding]:
+    """Check each return against its segment, and each tail of a segment against its return."""
+    tails = {row[0]: row[8:] for row in fetch(connection, _SEGMENTS) if row[8] or row[9]}
+    asked = dict(told.returns)
+    for row in fetch(connection, _RETURNS):
+        request_id, authority_request_id, state, segment_id, *_ = row
+        if asked.pop(authority_request_id, None) != (request_id, segment_id):
+            yield found(
+                "I3_EXACTLY_ONCE", request_id, "a return was wished for under an unbound id"
+            )
+        if state != "REFUSED":
+            tails.pop(segment_id, None)
+            if not _agrees(row):
+                message = f"its return {request_id} is {state} and has other numbers"
+                yield _misplaced(segment_id, message)
+    for segment_id in tails:
+        yield _misplaced(segment_id, "some of it is on its way back, and nobody returns it")
+    for request_id, _ in asked.values():
+        yield found("I3_EXACTLY_ONCE", request_id, "it is bound to a return and there is none")
+
+
+def _agrees(row: Row) -> bool:
+    _, _, state, _, count, gone, same_kind, same_numbers, returning_count, returned_count = row
+    tail = (count, 0) if state == "REQUESTED" else (0, count)
+    right = bool(same_kind) and bool(same_numbers)
+    return not gone and right and (returning_count, returned_count) == tail
+
+
+def _check_controls(connection: apsw.Connection, told: _Told) -> Iterator[Finding]:
+    """Check that what steers the uploads is what was decided last."""
+    stored = {
+        tax_number: {
+            "paused": bool(paused),
+            "paused_until": paused_until,
+            "pause_reason": pause_reason,
+            "windows": from_json(windows or "[]"),
+        }
+        for tax_number, paused, paused_until, pause_reason, windows in fetch(connection, _CONTROLS)
+    }
+    for tax_number in stored.keys() | told.controls.keys():
+        if stored.get(tax_number) != told.controls.get(tax_number):
+            message = "its uploads are steered otherwise than was decided"
+            yield found("I9_AUDITED", f"taxpayers/{tax_number}", message)
