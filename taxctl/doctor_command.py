@@ -9,8 +9,9 @@ from taxcontrol.admin.v1.audit_service_pb2_grpc import AuditServiceStub
 from taxcontrol.v1.invoice_service_pb2 import Failure
 from taxctl.connection import Connection
 from taxctl.failure import CallFailed
-from taxctl.screen import Column, as_dict
+from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session
+from taxctl.table import FOLD, Column
 
 Progress = Callable[[int, int], None]
 
@@ -66,5 +67,5 @@ def doctor(session: Session) -> ExitCode:
 
 def _print(session: Session, findings: Iterable[Finding]) -> None:
     rows = [[finding.check, finding.subject, finding.message] for finding in findings]
-    columns = (Column("broken"), Column("at"), Column("what"))
+    columns = (Column("broken"), Column("at", fold=FOLD), Column("what", fold=FOLD))
     session.screen.table(columns, rows, "nothing found")

@@ -23,6 +23,14 @@ _PASSING: Final = frozenset(
 )
 
 
+_OWN_ADVICE: Final = {
+    error_reason_pb2.ERROR_REASON_DEADLINE_TOO_SHORT: "give a larger --timeout",
+    error_reason_pb2.ERROR_REASON_NUMBER_BLANK_VOIDED: (
+        "this request id is used up for ever: issue with a new one"
+    ),
+}
+
+
 class CallFailed(Exception):
     """The gateway refused the call, or did not answer it."""
 
@@ -81,16 +89,17 @@ def retry_delay_s(failure: Failure) -> float | None:
 
 def advice(failure: Failure) -> str:
     """What the caller can do, in one sentence; empty when it is theirs to mend."""
+    if failure.reason in _OWN_ADVICE:
+        return _OWN_ADVICE[failure.reason]
+    # What is limited for being asked too often has no request id.
+    limited = failure.reason == error_reason_pb2.ERROR_REASON_RATE_LIMITED
+    again = "ask again" if limited else "retry with the same request id"
     delay_s = retry_delay_s(failure)
     if delay_s is not None:
-        return f"retry with the same request id after {delay_s:g} s"
+        return f"{again} after {delay_s:g} s"
     if unanswered(failure):
         return "does it run there? after a write, retry with the same request id"
-    if failure.reason == error_reason_pb2.ERROR_REASON_DEADLINE_TOO_SHORT:
-        return "give a larger --timeout"
-    if passing(failure):
-        return "retry with the same request id"
-    return ""
+    return again if limited or passing(failure) else ""
 
 
 def _status(call: grpc.Call) -> status_pb2.Status | None:

@@ -1,4 +1,4 @@
-"""``taxctl issue``: FPKJ documents in; a table, a JSON document or FPKJ replies out."""
+"""``taxctl issue``: FPKJ or JSON documents in; a table, a JSON document or FPKJ replies out."""
 
 import sys
 from collections import Counter
@@ -15,19 +15,19 @@ from taxcontrol.v1.invoice_service_pb2 import BatchIssueResult, IssueInvoiceRequ
 from taxctl.documents import Document, documents
 from taxctl.failure import reason_name, unanswered
 from taxctl.issuing import BATCH_COUNT_MAX, Issuing, batches
-from taxctl.screen import Column, Screen, as_dict, civil, yuan
+from taxctl.names import short_name
+from taxctl.screen import Screen, as_dict, civil, yuan
 from taxctl.session import ExitCode, Session, Unusable, explained
+from taxctl.table import Column
 
 _COLUMNS: Final = (
-    Column("file"),
-    Column("request id"),
-    Column("type"),
-    Column("gross (yuan)", right=True),
+    Column("file", fold=44),
+    Column("request id", rank=1),
+    Column("type", rank=3),
+    Column("gross (yuan)", right=True, rank=2),
     Column("result"),
-    Column("code"),
-    Column("number"),
-    Column("issued at"),
-    Column("why not"),
+    Column("invoice, or why not"),
+    Column("issued at", rank=4),
 )
 
 
@@ -55,9 +55,15 @@ class Row:
     """One request of one document, or an unreadable document, with what became of it."""
 
     path: str
+    place: str = ""
     request: IssueInvoiceRequest | None = None
     result: BatchIssueResult | None = None
     problem: str = ""
+
+    @property
+    def where(self) -> str:
+        """The file, and where in it the request stands when it is not alone there."""
+        return f"{self.path} {self.place}".rstrip()
 
     @property
     def outcome(self) -> Outcome:
@@ -77,11 +83,18 @@ def issue(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="FPKJ XML files, folders (their *.xml, sorted), - for stdin."
+            metavar="PATH...",
+            help="FPKJ XML or JSON files, folders (their *.xml, *.json, *.jsonl, sorted), - for"
+            " stdin.",
         ),
     ],
     point: Annotated[
-        int, typer.Option(min=0, max=65535, help="The issuing point; FPKJ names none.")
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="The issuing point of requests that name none, as FPKJ never does.",
+        ),
     ] = 0,
     batch_size: Annotated[
         int,
@@ -92,10 +105,11 @@ def issue(
         typer.Option("--xml", help="Print the FPKJ replies (GBK), one document after the other."),
     ] = False,
 ) -> ExitCode:
-    """Issue the invoices of FPKJ documents.
+    """Issue the invoices, blue and red, of FPKJ or JSON documents.
 
-    The request id is the document's FPQQLSH, so running the same command again issues nothing
-    twice. What fails in passing (no answer, in progress, overloaded) is sent again with the same
+    JSON is the contract's IssueInvoiceRequest, one object, an array, or one after another (JSON
+    lines). The request id is the document's own (FPQQLSH), so running the same command again issues
+    nothing twice. What fails in passing (no answer, in progress, overloaded) is sent again with the same
     id, up to five times.
 
     Exit code: 0 all issued, 1 some refused, 2 wrong usage or some file unreadable, 3 the gateway
@@ -123,8 +137,8 @@ def _rows(found: Iterable[Document]) -> Iterator[Row]:
     for document in found:
         if document.problem:
             yield Row(path=document.path, problem=document.problem)
-        for request in document.requests:
-            yield Row(path=document.path, request=request)
+        for place, request in zip(document.places, document.requests, strict=True):
+            yield Row(path=document.path, place=place, request=request)
 
 
 def _issue_all(session: Session, rows: list[Row], batch_size: int) -> list[Row]:
@@ -157,7 +171,7 @@ def _print_table(session: Session, rows: Sequence[Row]) -> None:
             case Outcome.UNREADABLE:
                 screen.note(f"taxctl: {row.path}: {row.problem}")
             case Outcome.REFUSED if row.result is not None:
-                screen.refusal(row.result.failure, subject=row.path)
+                screen.refusal(row.result.failure, subject=row.where)
     lost = next((row.result for row in rows if row.outcome is Outcome.UNANSWERED), None)
     if lost is not None:
         screen.refusal(explained(lost.failure, session.connection.target))
@@ -167,20 +181,15 @@ def _print_table(session: Session, rows: Sequence[Row]) -> None:
 
 def _cells(row: Row) -> list[str]:
     if row.request is None:
-        return [row.path, "", "", "", row.outcome, "", "", "", "see below"]
-    cells = [
-        row.path,
-        row.request.request_id,
-        row.request.type,
-        yuan(row.request.gross_fen),
-        row.outcome,
-    ]
+        return [row.where, "", "", "", row.outcome, "see below", ""]
+    request = row.request
+    cells = [row.where, request.request_id, request.type, yuan(request.gross_fen), row.outcome]
     if row.result is None:
-        return [*cells, "", "", "", "the gateway was not reached"]
+        return [*cells, "gateway not reached", ""]
     if row.outcome in (Outcome.ISSUED, Outcome.REPLAYED):
         issued = row.result.issued
-        return [*cells, issued.code, issued.number, civil(issued.issue_time), ""]
-    return [*cells, "", "", "", reason_name(row.result.failure)]
+        return [*cells, short_name(issued.name), civil(issued.issue_time)]
+    return [*cells, reason_name(row.result.failure), ""]
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, int]:
@@ -191,7 +200,7 @@ def _counts(rows: Sequence[Row]) -> dict[str, int]:
 def _json(row: Row) -> dict[str, object]:
     if row.request is None:
         return {"path": row.path, "outcome": row.outcome, "problem": row.problem}
-    told: dict[str, object] = {"path": row.path, "outcome": row.outcome}
+    told: dict[str, object] = {"path": row.path, "place": row.place, "outcome": row.outcome}
     if row.result is None:
         return {**told, "request_id": row.request.request_id}
     return {**told, **as_dict(row.result)}
@@ -201,7 +210,7 @@ def _print_replies(screen: Screen, rows: Sequence[Row]) -> None:
     """Write a reply per request. An unreadable document names no request to reply to."""
     for row in rows:
         if row.request is None:
-            screen.note(f"taxctl: {row.path}: {row.problem}")
+            screen.note(f"taxctl: {row.where}: {row.problem}")
             continue
         reply = fpkj.reply(_replied(row), request_id=row.request.request_id)
         sys.stdout.buffer.write(reply)

@@ -1,4 +1,4 @@
-"""What a person sees, and what a program gets: tables, error blocks, one JSON document.
+"""What a person sees, and what a program gets: tables, error blocks, JSON.
 
 Rule of the file: text that comes from outside (names, messages, paths) passes through ``safe``,
 and reaches rich as ``Text``, never as markup. Answers go to standard output, the rest to standard
@@ -16,15 +16,16 @@ from typing import Final, Self
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from taxcontrol.v1.invoice_service_pb2 import Failure
+from taxctl import table
 from taxctl.failure import advice, reason_name
+from taxctl.table import FOLD, Column
 
-_SHANGHAI: Final = timezone(timedelta(hours=8))
+SHANGHAI: Final = timezone(timedelta(hours=8))
 # Other than a terminal nobody scrolls sideways: wide enough for every table of ours.
 _PIPE_WIDTH: Final = 200
 # Cc control, Cf format (bidirectional overrides among them), Cs lone surrogates, Zl and Zp line ends.
@@ -51,7 +52,7 @@ def civil(at: Timestamp) -> str:
     """Write an instant as civil time in China; empty when there is none."""
     if not (at.seconds or at.nanos):
         return ""
-    return f"{at.ToDatetime(UTC).astimezone(_SHANGHAI):%Y-%m-%d %H:%M:%S}"
+    return f"{at.ToDatetime(UTC).astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}"
 
 
 def as_dict(message: Message) -> dict[str, object]:
@@ -61,34 +62,32 @@ def as_dict(message: Message) -> dict[str, object]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A table column; numbers go to the right."""
-
-    title: str
-    right: bool = False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """Writes for people, or with ``as_json`` for programs."""
+    """Writes for people, or with ``as_json`` for programs; ``by_line``: each document on one line."""
 
     as_json: bool
+    by_line: bool = False
     out: Console = field(default_factory=lambda: _console(error=False))
     err: Console = field(default_factory=lambda: _console(error=True))
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]], empty: str) -> None:
         """Print a table, or the sentence ``empty`` when there are no rows."""
-        found = [[Text(safe(cell)) for cell in row] for row in rows]
-        self.out.print(_table(columns, found) if found else Text(empty))
+        found = _safe(rows)
+        if found:
+            self.out.print(table.render(columns, found, self.out.width))
+        else:
+            self.line(empty)
+
+    def page(
+        self, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, header: bool
+    ) -> None:
+        """Print one page of a long table whose columns all have a width."""
+        self.out.print(table.page(columns, _safe(rows), header=header))
 
     def facts(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Print names and values, one pair a line; empty values are left out."""
-        grid = Table.grid(padding=(0, 2))
-        for name, value in pairs:
-            if value:
-                grid.add_row(Text(name, style="dim"), Text(safe(value)))
-        self.out.print(grid)
+        self.out.print(table.facts((name, safe(value)) for name, value in pairs))
 
     def line(self, text: str) -> None:
         """Print one line of the answer, uncut."""
@@ -98,11 +97,17 @@ class Screen:
         """Say something beside the answer."""
         self.err.print(Text(safe(text)), soft_wrap=True)
 
+    def ask(self, question: str) -> None:
+        """Put a question, and leave the cursor behind it."""
+        self.err.print(Text(safe(question)), soft_wrap=True, end="")
+
     def document(self, value: object) -> None:
-        """Print the one JSON document of a command."""
+        """Print a JSON document, and let whoever reads see it at once."""
         # ASCII only, so that no byte in it can steer a terminal; straight to the stream, since
         # laying out a long document takes longer than making it.
-        self.out.file.write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+        indent = None if self.by_line else 2
+        self.out.file.write(json.dumps(value, indent=indent, ensure_ascii=True) + "\n")
+        self.out.file.flush()
 
     def refusal(self, failure: Failure, *, subject: str = "") -> None:
         """Print why something failed, all broken rules, and what to do about it."""
@@ -110,29 +115,33 @@ class Screen:
             self.document({"error": {**as_dict(failure), "reason_name": reason_name(failure)}})
             return
         about = f"{subject}: " if subject else ""
-        self.note(f"taxctl: {about}{reason_name(failure)}: {failure.message}")
+        self.note(f"taxctl: {about}{reason_name(failure)}: {_sentence(failure)}")
         self._show(failure)
 
     def _show(self, failure: Failure) -> None:
         if failure.violations:
-            columns = [Column("field"), Column("rule"), Column("description")]
-            rows = [[v.field, v.rule, v.description] for v in failure.violations]
-            self.err.print(_table(columns, [[Text(safe(cell)) for cell in row] for row in rows]))
+            columns = [Column("field"), Column("rule"), Column("description", fold=FOLD)]
+            rows = _safe([v.field, v.rule, v.description] for v in failure.violations)
+            self.err.print(table.render(columns, rows, self.err.width))
         elif failure.metadata:
             facts = ", ".join(f"{key}={value}" for key, value in sorted(failure.metadata.items()))
             self.note(f"  {facts}")
         if advised := advice(failure):
             self.note(f"  {advised}")
 
-    def progress(self, what: str, total: int | None) -> "Counter":
-        """Show how far the work is; on a terminal only, and never beside the answer."""
-        return Counter(self.err, what, total)
+    def progress(self, what: str, total: int | None, *, beside: bool = False) -> "Counter":
+        """Show how far the work is; on a terminal only.
+
+        ``beside``: the answer is printed meanwhile, so there is none where that goes to a terminal.
+        """
+        hidden = not self.err.is_terminal or (beside and self.out.is_terminal)
+        return Counter(self.err, what, total, hidden=hidden)
 
 
 class Counter:
-    """A progress bar on standard error; does nothing when that is no terminal."""
+    """A progress bar; does nothing when ``hidden``."""
 
-    def __init__(self, console: Console, what: str, total: int | None) -> None:
+    def __init__(self, console: Console, what: str, total: int | None, *, hidden: bool) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -140,7 +149,7 @@ class Counter:
             TimeElapsedColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=hidden,
         )
         self._task = self._progress.add_task(what, total=total)
 
@@ -167,10 +176,15 @@ def _console(*, error: bool) -> Console:
     )
 
 
-def _table(columns: Sequence[Column], rows: Iterable[Sequence[RenderableType]]) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+def _safe(rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    return [[safe(cell) for cell in row] for row in rows]
+
+
+def _sentence(failure: Failure) -> str:
+    """The gateway's sentence; where a list of the broken rules follows, only how many they are."""
+    listed = len(failure.violations)
+    if not listed:
+        return failure.message
+    count = failure.metadata.get("violation_count", str(listed))
+    told = f", the first {listed} are" if count != str(listed) else ""
+    return f"{count} broken {'rule' if count == '1' else 'rules'}{told}:"

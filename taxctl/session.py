@@ -45,7 +45,7 @@ TimeoutOption = Annotated[
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document, with the contract's field names.")
+    bool, typer.Option("--json", help="Print JSON, with the contract's field names.")
 ]
 _INTERRUPTED: Final = 130
 
@@ -81,12 +81,12 @@ class Given:
 
 
 def command(
-    app: typer.Typer, name: str
+    app: typer.Typer, name: str, *, by_line: bool = False
 ) -> Callable[[Callable[..., ExitCode]], Callable[..., ExitCode]]:
     """Make a function of a :class:`Session` and keywords a command of ``app``.
 
     Its answer is the exit code. What a user can cause ends in one readable block, never in a
-    traceback.
+    traceback. ``by_line``: its JSON is one document a line, a failure included.
     """
 
     def register(behaviour: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
@@ -96,7 +96,9 @@ def command(
                 timeout_s=given.pop("timeout_s"),
                 json=given.pop("json"),
             )
-            raise typer.Exit(_run(lambda session: behaviour(session, **given), _merged(ctx, own)))
+            merged = _merged(ctx, own)
+            screen = Screen(as_json=merged.json, by_line=by_line)
+            raise typer.Exit(_run(lambda session: behaviour(session, **given), merged, screen))
 
         signature = _with_options(behaviour)
         run.__doc__ = behaviour.__doc__
@@ -123,8 +125,7 @@ def explained(failure: Failure, target: str) -> Failure:
     return said
 
 
-def _run(behaviour: Callable[[Session], ExitCode], given: Given) -> int:
-    screen = Screen(as_json=given.json)
+def _run(behaviour: Callable[[Session], ExitCode], given: Given, screen: Screen) -> int:
     try:
         with _session(given, screen) as session:
             return behaviour(session)

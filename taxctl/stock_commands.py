@@ -1,9 +1,7 @@
 """``taxctl stock``: what is left, drawing, assigning, segments."""
 
 from collections.abc import Iterator
-from typing import Annotated
-
-import typer
+from typing import Final
 
 from taxcontrol.admin.v1.segment_pb2 import Segment
 from taxcontrol.admin.v1.stock_admin_service_pb2 import (
@@ -19,29 +17,37 @@ from taxcontrol.v1.stock_service_pb2_grpc import StockServiceStub
 from taxctl.names import (
     CountOption,
     DryRunOption,
+    OnePointOption,
+    OneTypeOption,
     PointOption,
     ReasonOption,
     RequestIdOption,
     TaxpayerArgument,
     TypeOption,
+    parent_name,
     point_name,
+    point_number,
     request_id_of,
     taxpayer_name,
 )
-from taxctl.screen import Column, as_dict
+from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session
+from taxctl.table import Column
 
-_PAGE_SIZE = 1000
-_SEGMENT_COLUMNS = (
+_PAGE_SIZE: Final = 1000
+SEGMENT_COLUMNS: Final = (
     Column("segment", right=True),
-    Column("type"),
+    Column("type", rank=2),
     Column("point"),
     Column("code"),
     Column("first"),
     Column("last"),
-    Column("numbers", right=True),
+    Column("numbers", right=True, rank=5),
     Column("left", right=True),
-    Column("next"),
+    Column("next", rank=3),
+    Column("returning", right=True, rank=1),
+    Column("returned", right=True, rank=1),
+    Column("issue until", rank=4),
 )
 
 
@@ -49,18 +55,16 @@ def show(
     session: Session,
     *,
     taxpayer: TaxpayerArgument,
-    point: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Only this issuing point.")
-    ] = None,
-    type: Annotated[str, typer.Option("--type", help="Only this invoice type.")] = "",
+    point: OnePointOption = None,
+    type: OneTypeOption = "",
 ) -> ExitCode:
-    """Show what a taxpayer's points have left.
+    """Show what a taxpayer's pool and points have left.
 
     Exit code: 0 shown, 1 refused, 2 wrong usage, 3 the gateway was not reached.
     """
-    parent = taxpayer_name(taxpayer) if point is None else point_name(taxpayer, point)
     stub = StockServiceStub(session.connection.channel)
-    found = session.connection.call(stub.GetStock, GetStockRequest(parent=parent, type=type))
+    request = GetStockRequest(parent=parent_name(taxpayer, point), type=type)
+    found = session.connection.call(stub.GetStock, request)
     if session.screen.as_json:
         session.screen.document(as_dict(found))
         return ExitCode.DONE
@@ -70,12 +74,20 @@ def show(
         Column("left", right=True),
         Column("next code"),
         Column("next number"),
+        Column("issue until", rank=1),
     )
     rows = [
-        [level.point, level.type, f"{level.available_count:,}", level.next_code, level.next_number]
+        [
+            point_number(level.point),
+            level.type,
+            f"{level.available_count:,}",
+            level.next_code,
+            level.next_number,
+            level.issue_deadline,
+        ]
         for level in found.levels
     ]
-    session.screen.table(columns, rows, "no stock was ever assigned")
+    session.screen.table(columns, rows, "no stock was ever drawn")
     return ExitCode.DONE
 
 
@@ -149,7 +161,9 @@ def assign(
     if session.screen.as_json:
         session.screen.document(as_dict(answer))
         return ExitCode.DONE
-    session.screen.table(_SEGMENT_COLUMNS, map(_cells, answer.segments), "nothing was assigned")
+    session.screen.table(
+        SEGMENT_COLUMNS, map(segment_cells, answer.segments), "nothing was assigned"
+    )
     if dry_run:
         session.screen.note("nothing was changed")
     elif answer.replayed:
@@ -166,7 +180,7 @@ def segments(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode:
     if session.screen.as_json:
         session.screen.document(as_dict(found))
     else:
-        session.screen.table(_SEGMENT_COLUMNS, map(_cells, found.segments), "no segments")
+        session.screen.table(SEGMENT_COLUMNS, map(segment_cells, found.segments), "no segments")
     return ExitCode.DONE
 
 
@@ -181,17 +195,21 @@ def _all_segments(session: Session, parent: str) -> Iterator[Segment]:
         request.page_token = page.next_page_token
 
 
-def _cells(segment: Segment) -> list[str]:
+def segment_cells(segment: Segment) -> list[str]:
+    """A row for :data:`SEGMENT_COLUMNS`."""
     return [
         str(segment.segment_id),
         segment.type,
-        segment.point or "(pool)",
+        point_number(segment.point),
         segment.code,
         segment.first_number,
         segment.last_number,
         f"{segment.total_count:,}",
         f"{segment.available_count:,}",
         segment.next_number,
+        f"{segment.returning_count:,}" if segment.returning_count else "",
+        f"{segment.returned_count:,}" if segment.returned_count else "",
+        segment.issue_deadline,
     ]
 
 

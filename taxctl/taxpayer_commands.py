@@ -18,8 +18,9 @@ from taxcontrol.v1.invoice_service_pb2 import Failure
 from taxctl.failure import CallFailed, unanswered
 from taxctl.names import DryRunOption, ReasonOption, TaxpayerArgument, taxpayer_name
 from taxctl.registration import NotATaxpayer, taxpayers
-from taxctl.screen import Column, Screen, as_dict, civil, yuan
+from taxctl.screen import Screen, as_dict, civil, yuan
 from taxctl.session import ExitCode, Session, Unusable
+from taxctl.table import FOLD, Column
 from taxctl.taxpayers import all_taxpayers
 
 _FILE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -87,11 +88,11 @@ def list_all(session: Session) -> ExitCode:
         return ExitCode.DONE
     columns = (
         Column("tax number"),
-        Column("name"),
+        Column("name", fold=FOLD),
         Column("types"),
-        Column("points"),
-        Column("devices"),
-        Column("registered at"),
+        Column("points", rank=2, fold=FOLD),
+        Column("devices", rank=1, fold=FOLD),
+        Column("registered at", rank=3),
     )
     session.screen.table(columns, map(_cells, found.taxpayers), "no taxpayer is registered")
     return ExitCode.DONE
@@ -151,7 +152,12 @@ def _print_registered(
     session: Session,
     outcomes: Iterable[tuple[RegisterTaxpayerRequest, RegisterTaxpayerResponse | Failure]],
 ) -> None:
-    columns = (Column("tax number"), Column("name"), Column("result"), Column("device"))
+    columns = (
+        Column("tax number"),
+        Column("name", fold=FOLD),
+        Column("result"),
+        Column("device", rank=1),
+    )
     rows = []
     for request, outcome in outcomes:
         seller = [request.taxpayer.tax_number, request.taxpayer.display_name]
@@ -181,7 +187,7 @@ def _print_taxpayer(screen: Screen, taxpayer: Taxpayer) -> None:
     screen.line("")
     columns = (
         Column("type"),
-        Column("rates"),
+        Column("rates", fold=FOLD),
         Column("limit per invoice (yuan)", right=True),
         Column("may hold", right=True),
     )

@@ -1,7 +1,7 @@
 """``taxctl upload``: what has not reached the authority."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,13 +12,15 @@ from taxcontrol.admin.v1.upload_admin_service_pb2 import (
 )
 from taxcontrol.admin.v1.upload_admin_service_pb2_grpc import UploadAdminServiceStub
 from taxcontrol.admin.v1.upload_pb2 import Meter, UnuploadedEvent, UploadStatus
-from taxcontrol.v1.invoice_pb2 import Invoice
-from taxctl.names import TaxpayerArgument, taxpayer_name
-from taxctl.screen import Column, as_dict, civil, yuan
+from taxctl.invoice_facts import Facts, upload_word, word
+from taxctl.names import TaxpayerArgument, short_name, taxpayer_name
+from taxctl.screen import as_dict, civil, yuan
 from taxctl.session import ExitCode, Session
+from taxctl.table import FOLD, Column
 from taxctl.taxpayers import all_taxpayers
+from taxctl.upload_steering import rates
 
-_PAGE_SIZE = 1000
+_PAGE_SIZE: Final = 1000
 
 
 def status(
@@ -27,7 +29,7 @@ def status(
     taxpayer: Annotated[
         str,
         typer.Argument(
-            metavar="[TAXPAYER]",
+            metavar="TAXPAYER",
             help="Tax number, or taxpayers/{tax number}. All of them when left out.",
             show_default=False,
         ),
@@ -51,7 +53,10 @@ def status(
     if session.screen.as_json:
         session.screen.document({"statuses": [as_dict(one) for one in found]})
         return ExitCode.DONE
-    _print_backlogs(session, found)
+    if taxpayer:
+        session.screen.facts(_facts(found[0]))
+    else:
+        _print_backlogs(session, found)
     _print_meters(session, found)
     return ExitCode.DONE
 
@@ -68,64 +73,99 @@ def list_unuploaded(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode
     columns = (
         Column("invoice"),
         Column("event"),
-        Column("type"),
-        Column("issued at"),
-        Column("net (yuan)", right=True),
+        Column("type", rank=3),
+        Column("issued at", rank=2),
+        Column("net (yuan)", right=True, rank=1),
         Column("state"),
-        Column("tries", right=True),
-        Column("rejection"),
+        Column("tries", right=True, rank=4),
+        Column("rejection", fold=FOLD),
     )
     session.screen.table(columns, map(_event_cells, found.events), "everything is uploaded")
     return ExitCode.DONE
+
+
+def _facts(status: UploadStatus) -> Facts:
+    resumed = civil(status.paused_until)
+    until = f"until {resumed}" if resumed else "until they are resumed"
+    return [
+        ("taxpayer", status.taxpayer),
+        ("pending", f"{status.pending_count:,}"),
+        ("submitted", f"{status.submitted_count:,}"),
+        ("in doubt", f"{status.in_doubt_count:,}"),
+        ("rejected", f"{status.rejected_count:,}"),
+        ("oldest", civil(status.oldest_issue_time)),
+        ("issuing stops at", civil(status.age_limit_time)),
+        ("paused", until if status.paused else ""),
+        ("why paused", status.pause_reason),
+        ("rate", _share(status)),
+        ("windows", _windows(status)),
+        ("windows set here", rates(status.set_windows)),
+        ("last error", status.last_error),
+    ]
 
 
 def _print_backlogs(session: Session, found: list[UploadStatus]) -> None:
     columns = (
         Column("taxpayer"),
         Column("pending", right=True),
-        Column("submitted", right=True),
-        Column("in doubt", right=True),
+        Column("submitted", right=True, rank=6),
+        Column("in doubt", right=True, rank=5),
         Column("rejected", right=True),
-        Column("oldest"),
-        Column("stops at"),
-        Column("rate", right=True),
-        Column("windows"),
-        Column("last error"),
+        Column("paused"),
+        Column("oldest", rank=2),
+        Column("stops at", rank=1),
+        Column("rate", right=True, rank=7),
+        Column("windows", rank=8),
+        Column("last error", rank=3, fold=FOLD),
     )
     session.screen.table(columns, map(_backlog_cells, found), "no taxpayer is registered")
 
 
 def _backlog_cells(status: UploadStatus) -> list[str]:
     return [
-        status.taxpayer,
+        short_name(status.taxpayer),
         f"{status.pending_count:,}",
         f"{status.submitted_count:,}",
         f"{status.in_doubt_count:,}",
         f"{status.rejected_count:,}",
+        "paused" if status.paused else "",
         civil(status.oldest_issue_time),
         civil(status.age_limit_time),
-        f"{status.rate_share_ppm / 10_000:g} %",
-        " ".join(
-            f"{window.used_count}/{window.call_count_max} in {window.period_ms / 1000:g} s"
-            for window in status.windows
-        ),
+        _share(status),
+        _windows(status),
         status.last_error,
     ]
 
 
+def _share(status: UploadStatus) -> str:
+    return f"{status.rate_share_ppm / 10_000:g} %"
+
+
+def _windows(status: UploadStatus) -> str:
+    return " ".join(
+        f"{window.used_count}/{window.call_count_max} in {window.period_ms / 1000:g} s"
+        for window in status.windows
+    )
+
+
 def _print_meters(session: Session, found: list[UploadStatus]) -> None:
-    rows = [[status.taxpayer, *_meter_cells(meter)] for status in found for meter in status.meters]
+    several = len(found) > 1
+    rows = [
+        [short_name(status.taxpayer) if several else "", *_meter_cells(meter)]
+        for status in found
+        for meter in status.meters
+    ]
     if not rows:
         return
     columns = (
         Column("taxpayer"),
-        Column("device"),
+        Column("device", rank=2),
         Column("type"),
         Column("not uploaded", right=True),
-        Column("amount (yuan)", right=True),
-        Column("count left", right=True),
+        Column("amount (yuan)", right=True, rank=3),
+        Column("count left", right=True, rank=1),
         Column("amount left (yuan)", right=True),
-        Column("last issue"),
+        Column("last issue", rank=4),
     )
     session.screen.line("")
     session.screen.table(columns, rows, "")
@@ -155,14 +195,13 @@ def _all_events(session: Session, parent: str) -> Iterator[UnuploadedEvent]:
 
 
 def _event_cells(event: UnuploadedEvent) -> list[str]:
-    state = Invoice.UploadState.Name(event.state).removeprefix("UPLOAD_STATE_")
     return [
-        event.invoice,
-        UnuploadedEvent.Event.Name(event.event).removeprefix("EVENT_").lower(),
+        short_name(event.invoice),
+        word(UnuploadedEvent.Event.Name, event.event, "EVENT_"),
         event.type,
         civil(event.issue_time),
         yuan(event.net_fen),
-        state.lower().replace("_", " "),
+        upload_word(event.state),
         str(event.attempt_count),
         event.rejection,
     ]

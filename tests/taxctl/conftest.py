@@ -1,4 +1,4 @@
-"""A whole system for the commands, and the command line in this process."""
+"""A whole system for the commands, a fake gateway, and the command line in this process."""
 
 import json
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from sandbox.system import System
 from sandbox.taxpayers import register_samples, stock_up
 from taxctl.connection import connect
 from taxctl.main import app
+from tests.taxctl.gateway import FakeGateway, fake_gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class Ran:
     def json(self) -> Any:
         """The JSON document it printed."""
         return json.loads(self.out)
+
+    @property
+    def json_lines(self) -> list[Any]:
+        """The JSON documents it printed, one a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +65,16 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 def terminal(system: System) -> Terminal:
     """The command line, pointed at the system."""
     return Terminal(system.target)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeGateway]:
+    """A fake gateway with the new calls of the contract."""
+    with fake_gateway() as running:
+        yield running
+
+
+@pytest.fixture
+def console(fake: FakeGateway) -> Terminal:
+    """The command line, pointed at the fake gateway."""
+    return Terminal(fake.target)

@@ -17,6 +17,7 @@ from google.protobuf.any_pb2 import Any
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from taxcontrol.v1 import invoice_service_pb2
 from taxcontrol.v1.error_reason_pb2 import ErrorReason
 from taxcontrol.v1.invoice_pb2 import Invoice, IssuedInvoice
 from taxcontrol.v1.invoice_service_pb2 import (
@@ -29,10 +30,7 @@ from taxcontrol.v1.invoice_service_pb2 import (
     IssueInvoiceRequest,
     IssueInvoiceResponse,
 )
-from taxcontrol.v1.invoice_service_pb2_grpc import (
-    InvoiceServiceServicer,
-    add_InvoiceServiceServicer_to_server,
-)
+from tests.taxctl.handlers import add_service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +78,7 @@ class Trouble:
 
 
 @dataclass
-class Desk(InvoiceServiceServicer):
+class Desk:
     """Numbers from 1 up, one per request id, whatever comes between.
 
     ``calls`` are the ids of each call; ``troubles`` befall the next calls in turn, ``items`` the
@@ -149,7 +147,7 @@ class Desk(InvoiceServiceServicer):
 def serving(desk: Desk) -> Iterator[str]:
     """Serve ``desk`` on a free port; the value is its target."""
     server = grpc.server(ThreadPoolExecutor(4))
-    add_InvoiceServiceServicer_to_server(desk, server)
+    add_service(server, invoice_service_pb2.DESCRIPTOR.services_by_name["InvoiceService"], desk)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

@@ -12,6 +12,11 @@ from tests.taxctl.conftest import Terminal
 
 RAILWAY = "91110000AYTLHUJ0ET"
 SCHOOL = "91310115X12J2H3L4B"
+SELLERS = [
+    seller["tax_no"]
+    for file in ("taxpayers.json", "taxpayers-json.json")
+    for seller in json.loads((SAMPLES / file).read_bytes())
+]
 TICKET = SAMPLES / "fpkj" / "ok-railway-ticket-0.xml"
 
 
@@ -203,8 +208,7 @@ def test_stock_is_shown_by_point(terminal: Terminal) -> None:
     ran = terminal.run("stock", "show", RAILWAY, "--point", "2")
 
     assert ran.code == 0
-    assert f"taxpayers/{RAILWAY}/points/2" in ran.out
-    assert f"taxpayers/{RAILWAY}/points/1" not in ran.out
+    assert {line.split()[0] for line in ran.out.splitlines()[1:]} == {"2"}
 
 
 def test_uploads_are_shown_for_all_and_for_one(terminal: Terminal) -> None:
@@ -212,7 +216,7 @@ def test_uploads_are_shown_for_all_and_for_one(terminal: Terminal) -> None:
     one = terminal.run("upload", "status", RAILWAY)
     listed = terminal.run("upload", "list", RAILWAY, "--json")
 
-    assert len(everybody.json["statuses"]) == 4
+    assert len(everybody.json["statuses"]) == len(SELLERS)
     assert one.code == 0
     assert RAILWAY in one.out
     assert listed.code == 0
@@ -268,7 +272,7 @@ def test_taxpayers_are_listed_and_shown(terminal: Terminal) -> None:
     shown = terminal.run("taxpayer", "show", RAILWAY)
     unknown = terminal.run("taxpayer", "show", "91330102RH1NBN3K10")
 
-    assert listed.out.count("\n") == 5
+    assert listed.out.count("\n") == 1 + len(SELLERS)
     assert "100,000.00" in shown.out
     assert (unknown.code, "TAXPAYER_NOT_FOUND" in unknown.err) == (1, True)
 

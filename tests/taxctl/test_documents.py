@@ -11,13 +11,18 @@ from taxctl.documents import documents
 GOOD = (SAMPLES / "fpkj" / "ok-railway-ticket-0.xml").read_bytes()
 
 
-def test_a_folder_is_its_xml_files_sorted(tmp_path: Path) -> None:
-    for name in ("b.xml", "a.XML", "c.txt"):
+def test_a_folder_is_its_documents_sorted_and_content_tells_what_they_are(tmp_path: Path) -> None:
+    for name in ("b.xml", "a.XML", "c.txt", "aa.json", "ab.jsonl"):
         (tmp_path / name).write_bytes(GOOD)
 
     found = list(documents([str(tmp_path)], point=2))
 
-    assert [Path(document.path).name for document in found] == ["a.XML", "b.xml"]
+    assert [Path(document.path).name for document in found] == [
+        "a.XML",
+        "aa.json",
+        "ab.jsonl",
+        "b.xml",
+    ]
     assert {one.point for document in found for one in document.requests} == {
         "taxpayers/91110000AYTLHUJ0ET/points/2"
     }
@@ -54,7 +59,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     problems = [document.problem for document in documents(paths, point=0)]
 
     assert problems[0] == "No such file or directory"
-    assert problems[1] == "no *.xml in this folder"
+    assert problems[1] == "no *.xml, *.json, *.jsonl in this folder"
     assert all(problems)
 
 
@@ -62,3 +67,27 @@ def test_an_endless_file_is_read_as_far_as_is_taken() -> None:
     [found] = documents(["/dev/zero"], point=0)
 
     assert "DOCUMENT_TOO_LARGE" in found.problem
+
+
+def test_places_tell_several_requests_of_one_file_apart(tmp_path: Path) -> None:
+    (tmp_path / "two.json").write_text('[{"request_id": "a"}, {"request_id": "b"}]')
+    (tmp_path / "lines.jsonl").write_text('\n{"request_id": "a"}\n\n{"request_id": "b"}\n')
+    (tmp_path / "one.json").write_text('{"request_id": "a"}')
+
+    found = {Path(one.path).name: one for one in documents([str(tmp_path)], point=0)}
+
+    assert found["two.json"].places == ("[0]", "[1]")
+    assert found["lines.jsonl"].places == ("line 2", "line 4")
+    assert found["one.json"].places == ("",)
+    assert {one.problem for one in found.values()} == {""}
+
+
+def test_json_may_be_larger_than_fpkj_and_not_endless(tmp_path: Path) -> None:
+    large, endless = tmp_path / "large.json", tmp_path / "endless.json"
+    large.write_bytes(b"[" + b",".join([b'{"remark": "' + b"x" * 1_000_000 + b'"}'] * 3) + b"]")
+    endless.write_bytes(b"[" + b" " * (32 * 1024 * 1024))
+
+    taken, refused = documents([str(large), str(endless)], point=0)
+
+    assert (len(taken.requests), taken.problem) == (3, "")
+    assert "DOCUMENT_TOO_LARGE" in refused.problem

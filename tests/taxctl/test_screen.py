@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from taxcontrol.v1.error_reason_pb2 import ERROR_REASON_INVALID_INVOICE
 from taxcontrol.v1.invoice_service_pb2 import Failure
-from taxctl.screen import Column, Screen, civil, safe, yuan
+from taxctl.screen import Screen, civil, safe, yuan
+from taxctl.table import Column
 
 
 def screen() -> tuple[Screen, io.StringIO]:
@@ -95,3 +97,32 @@ def test_a_json_document_is_ascii_whatever_is_in_it() -> None:
     assert written.getvalue().isascii()
     assert "\x1b" not in written.getvalue()
     assert json.loads(written.getvalue()) == {"name": "示例\x1b[2J\u202e\x9b"}
+
+
+def test_a_broken_rule_is_told_once_and_none_is_hidden() -> None:
+    shown, written = screen()
+    failure = Failure(
+        code=3,
+        reason=ERROR_REASON_INVALID_INVOICE,
+        message="net_fen: TOTAL_MISMATCH: must be 5 and 1 more",
+    )
+    failure.violations.add(field="net_fen", rule="TOTAL_MISMATCH", description="must be 5")
+    failure.violations.add(field="clerk", rule="FIELD_REQUIRED", description="must be filled")
+
+    shown.refusal(failure, subject="a.xml")
+
+    output = written.getvalue()
+    assert "a.xml: INVALID_INVOICE: 2 broken rules:" in output
+    assert [output.count(rule) for rule in ("TOTAL_MISMATCH", "FIELD_REQUIRED")] == [1, 1]
+
+
+def test_more_broken_rules_than_are_listed_are_said_so() -> None:
+    shown, written = screen()
+    failure = Failure(
+        code=3, reason=ERROR_REASON_INVALID_INVOICE, metadata={"violation_count": "99"}
+    )
+    failure.violations.add(field="net_fen", rule="TOTAL_MISMATCH", description="must be 5")
+
+    shown.refusal(failure)
+
+    assert "99 broken rules, the first 1 are:" in written.getvalue()

@@ -1,0 +1,141 @@
+"""``taxctl list``: the invoices of a taxpayer that fit a filter, page by page."""
+
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import typer
+
+from taxcontrol.v1.invoice_pb2 import Invoice
+from taxcontrol.v1.invoice_query_pb2 import ListInvoicesRequest
+from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from taxctl.choices import StateChoice, UploadChoice
+from taxctl.connection import Connection
+from taxctl.invoice_facts import state_word, upload_word
+from taxctl.names import OnePointOption, OneTypeOption, ParentArgument, parent_name, short_name
+from taxctl.screen import Screen, as_dict, civil, yuan
+from taxctl.session import ExitCode, Session
+from taxctl.table import Column
+from taxctl.times import BeforeOption, FromOption
+
+PAGE_SIZE: Final = 500
+_WIDE: Final = 100
+_MINUTES: Final = len("2026-11-22 10:30")
+
+
+def list_invoices(
+    session: Session,
+    *,
+    parent: ParentArgument,
+    point: OnePointOption = None,
+    type: OneTypeOption = "",
+    code: Annotated[str, typer.Option(help="Only this invoice code.", show_default=False)] = "",
+    first_number: Annotated[
+        str,
+        typer.Option(help="Only from this number on; the order is by number.", show_default=False),
+    ] = "",
+    last_number: Annotated[
+        str, typer.Option(help="Only to this number, itself included.", show_default=False)
+    ] = "",
+    issued_from: FromOption = None,
+    issued_before: BeforeOption = None,
+    state: Annotated[
+        StateChoice | None, typer.Option(help="Only in this state.", show_default=False)
+    ] = None,
+    upload_state: Annotated[
+        UploadChoice | None,
+        typer.Option(help="Only with the last event's upload in this state.", show_default=False),
+    ] = None,
+    buyer_tax_number: Annotated[
+        str, typer.Option(help="Only to the buyer of this tax number.", show_default=False)
+    ] = "",
+    newest_first: Annotated[
+        bool, typer.Option("--newest-first", help="Newest first; else oldest first.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many. Default: all.", show_default=False)
+    ] = None,
+) -> ExitCode:
+    """List the invoices of a taxpayer or point. All filters that are given must fit.
+
+    With --json each line is one JSON object, the contract's Invoice. Exit code: 0 listed, 1 refused,
+    2 wrong usage, 3 the gateway was not reached.
+    """
+    request = ListInvoicesRequest(
+        parent=parent_name(parent, point),
+        type=type,
+        code=code,
+        first_number=first_number,
+        last_number=last_number,
+        issued_from=issued_from,
+        issued_before=issued_before,
+        state=state.wire if state else Invoice.STATE_UNSPECIFIED,
+        upload_state=(upload_state.wire if upload_state else Invoice.UPLOAD_STATE_UNSPECIFIED),
+        buyer_tax_number=buyer_tax_number,
+        newest_first=newest_first,
+    )
+    screen, shown, more = session.screen, 0, False
+    with screen.progress("listing", limit, beside=True) as progress:
+        for found, follows in pages(session.connection, request, limit=limit):
+            if found:
+                _print(screen, found, header=not shown)
+            shown, more = shown + len(found), follows
+            progress.reach(shown, limit)
+    if not (shown or screen.as_json):
+        screen.line("no invoice fits")
+    if more:
+        screen.note(f"taxctl: {shown} listed, and the search is not at its end: raise --limit")
+    return ExitCode.DONE
+
+
+def pages(
+    connection: Connection, request: ListInvoicesRequest, *, limit: int | None
+) -> Iterator[tuple[list[Invoice], bool]]:
+    """Yield the pages of ``request``, which is moved on, and whether more may follow.
+
+    A page may be empty while more follows. Raises ``CallFailed``.
+    """
+    stub = InvoiceServiceStub(connection.channel)
+    left = limit
+    while left is None or left > 0:
+        request.page_size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
+        answer = connection.call(stub.ListInvoices, request)
+        found = list(answer.invoices)[:left]
+        yield found, bool(answer.next_page_token)
+        if not answer.next_page_token:
+            return
+        request.page_token = answer.next_page_token
+        left = None if left is None else left - len(found)
+
+
+def _print(screen: Screen, found: list[Invoice], *, header: bool) -> None:
+    if screen.as_json:
+        for invoice in found:
+            screen.document(as_dict(invoice))
+        return
+    wide = screen.out.width >= _WIDE
+    rows = (_cells(invoice, wide=wide) for invoice in found)
+    screen.page(_columns(wide=wide), rows, header=header)
+
+
+def _columns(*, wide: bool) -> tuple[Column, ...]:
+    """Columns whose widths hold for every page; 80 in all where the terminal is not wide."""
+    return (
+        Column("invoice", width=21),
+        Column("type", width=4),
+        Column("issued at", width=19 if wide else _MINUTES),
+        Column("net (yuan)", right=True, width=16 if wide else 12),
+        Column("state", fold=8, width=15 if wide else 8),
+        Column("upload", fold=9, width=18 if wide else 9),
+    )
+
+
+def _cells(invoice: Invoice, *, wide: bool) -> list[str]:
+    issued_at = civil(invoice.issued.issue_time)
+    return [
+        short_name(invoice.issued.name),
+        invoice.issued.type,
+        issued_at if wide else issued_at[:_MINUTES],
+        yuan(invoice.net_fen),
+        state_word(invoice),
+        upload_word(invoice.upload_state),
+    ]

@@ -1,0 +1,178 @@
+"""``taxctl reverse`` and ``taxctl void``: taking an issued invoice back."""
+
+from typing import Annotated
+
+import typer
+from google.protobuf.message import Message
+
+from taxcontrol.v1.invoice_pb2 import Invoice
+from taxcontrol.v1.invoice_reversal_pb2 import (
+    ReverseInvoiceRequest,
+    ReverseInvoiceResponse,
+    VoidInvoiceRequest,
+    VoidInvoiceResponse,
+)
+from taxcontrol.v1.invoice_service_pb2 import GetInvoiceRequest
+from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from taxctl.consent import Deed, carry_out
+from taxctl.invoice_facts import (
+    against_reversing,
+    against_voiding,
+    issued_facts,
+    now,
+    standing,
+    void_facts,
+)
+from taxctl.names import (
+    DryRunOption,
+    InvoiceArgument,
+    RequestIdOption,
+    RequiredReasonOption,
+    YesOption,
+    invoice_name,
+    point_name,
+)
+from taxctl.screen import as_dict
+from taxctl.session import ExitCode, Session
+
+
+def reverse(
+    session: Session,
+    *,
+    name: InvoiceArgument,
+    point: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="The point that issues the red. Default: the blue's."),
+    ] = None,
+    type: Annotated[
+        str,
+        typer.Option("--type", help="Type of the red. Default: the blue's.", show_default=False),
+    ] = "",
+    reason: Annotated[
+        str,
+        typer.Option(help="Why (冲红原因); required where the red is a 026.", show_default=False),
+    ] = "",
+    notice: Annotated[
+        str,
+        typer.Option(
+            help="Red-letter notice number (红字信息表编号); required on special types.",
+            show_default=False,
+        ),
+    ] = "",
+    clerk: Annotated[
+        str, typer.Option(help="Clerk (开票人). Default: the blue's.", show_default=False)
+    ] = "",
+    request_id: RequestIdOption = "",
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+) -> ExitCode:
+    """Issue the full red of a blue invoice.
+
+    Asks first. --dry-run shows the blue invoice and what would be sent; the gateway is not asked to
+    judge it. Exit code: 0 reversed, or shown for a dry run, 1 refused or declined, 2 wrong usage or
+    nobody to ask, 3 the gateway was not reached.
+    """
+    blue = invoice_name(name)
+
+    def request(used_id: str) -> ReverseInvoiceRequest:
+        return ReverseInvoiceRequest(
+            request_id=used_id,
+            name=blue,
+            point="" if point is None else point_name(_owner(blue), point),
+            type=type,
+            red_reason=reason,
+            red_notice_number=notice,
+            clerk=clerk,
+        )
+
+    def preview(used_id: str) -> None:
+        found = _invoice(session, blue)
+        _show_plan(session, found, request(used_id), against_reversing(found))
+
+    def do(used_id: str) -> None:
+        stub = InvoiceServiceStub(session.connection.channel)
+        _tell_reversed(session, session.connection.call(stub.ReverseInvoice, request(used_id)))
+
+    deed = Deed(question=f"Reverse {blue} in full?", preview=preview, do=do)
+    return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
+
+
+def void(
+    session: Session,
+    *,
+    name: InvoiceArgument,
+    reason: RequiredReasonOption,
+    request_id: RequestIdOption = "",
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+) -> ExitCode:
+    """Void an invoice within the month of its issue.
+
+    Asks first. --dry-run shows the invoice and what would be sent; the gateway is not asked to
+    judge it. Exit code: 0 voided, or shown for a dry run, 1 refused or declined, 2 wrong usage or
+    nobody to ask, 3 the gateway was not reached.
+    """
+    wanted = invoice_name(name)
+
+    def request(used_id: str) -> VoidInvoiceRequest:
+        return VoidInvoiceRequest(request_id=used_id, name=wanted, reason=reason)
+
+    def preview(used_id: str) -> None:
+        found = _invoice(session, wanted)
+        _show_plan(session, found, request(used_id), against_voiding(found, now()))
+
+    def do(used_id: str) -> None:
+        stub = InvoiceServiceStub(session.connection.channel)
+        _tell_voided(session, session.connection.call(stub.VoidInvoice, request(used_id)))
+
+    deed = Deed(question=f"Void {wanted}?", preview=preview, do=do)
+    return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
+
+
+def _invoice(session: Session, name: str) -> Invoice:
+    stub = InvoiceServiceStub(session.connection.channel)
+    return session.connection.call(stub.GetInvoice, GetInvoiceRequest(name=name)).invoice
+
+
+def _show_plan(session: Session, found: Invoice, request: Message, against: str) -> None:
+    """Show what is known and what would be sent: these RPCs have no ``validate_only``."""
+    if session.screen.as_json:
+        plan = {
+            "dry_run": True,
+            "invoice": as_dict(found),
+            "against": against,
+            "request": as_dict(request),
+        }
+        session.screen.document(plan)
+        return
+    session.screen.facts([("invoice", found.issued.name), *standing(found)])
+    if against:
+        session.screen.line(f"likely to be refused: {against}")
+    session.screen.line(f"would send {request.DESCRIPTOR.name}:")
+    session.screen.facts((f"  {key}", str(value)) for key, value in _sent(request))
+
+
+def _sent(request: Message) -> list[tuple[str, object]]:
+    return [(field.name, value) for field, value in request.ListFields()]
+
+
+def _tell_reversed(session: Session, answer: ReverseInvoiceResponse) -> None:
+    if session.screen.as_json:
+        session.screen.document(as_dict(answer))
+        return
+    replayed = ("replayed", "yes" if answer.replayed else "")
+    session.screen.facts([*issued_facts(answer.issued), replayed])
+
+
+def _tell_voided(session: Session, answer: VoidInvoiceResponse) -> None:
+    if session.screen.as_json:
+        session.screen.document(as_dict(answer))
+        return
+    statement = answer.void_statement
+    replayed = ("replayed", "yes" if answer.replayed else "")
+    session.screen.facts([("invoice", statement.invoice), *void_facts(statement), replayed])
+
+
+def _owner(invoice: str) -> str:
+    """``taxpayers/{tax_number}`` of an invoice's name."""
+    return invoice.partition("/invoices/")[0]

@@ -1,0 +1,76 @@
+"""Instants and days as people type them: civil time in China where nothing else is said."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Final
+
+import typer
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from taxctl.screen import SHANGHAI
+
+_FORM: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(Z|[+-]\d\d:\d\d)?)?", re.ASCII
+)
+_WANTED: Final = "2026-11-22, or 2026-11-22T10:30:00, in China's time unless it names another"
+
+
+def instant(text: str) -> Timestamp:
+    """Read ``2026-11-22`` (its first moment) or an ISO time; raise :class:`ValueError`."""
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise ValueError(f"must be a time such as {_WANTED}, not {text!r}")
+    day, clock, zone = match.groups(default="")
+    try:
+        found = datetime.fromisoformat(f"{day}T{clock or '00:00'}{zone}")
+        at = Timestamp()
+        at.FromDatetime(found if found.tzinfo else found.replace(tzinfo=SHANGHAI))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text!r} is no time: {error}") from error
+    return at
+
+
+def month(at: Timestamp | datetime) -> str:
+    """The calendar month in China: ``2026-11``."""
+    when = at.ToDatetime(SHANGHAI) if isinstance(at, Timestamp) else at.astimezone(SHANGHAI)
+    return f"{when:%Y-%m}"
+
+
+def _option(text: str) -> Timestamp:
+    try:
+        return instant(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+TIME_METAVAR: Final = "TIME"
+FromOption = Annotated[
+    Timestamp | None,
+    typer.Option(
+        "--issued-from",
+        parser=_option,
+        metavar=TIME_METAVAR,
+        help=f"Only issued at this time or later: {_WANTED}.",
+        show_default=False,
+    ),
+]
+BeforeOption = Annotated[
+    Timestamp | None,
+    typer.Option(
+        "--issued-before",
+        parser=_option,
+        metavar=TIME_METAVAR,
+        help="Only issued before this time; a day's own invoices are not.",
+        show_default=False,
+    ),
+]
+UntilOption = Annotated[
+    Timestamp | None,
+    typer.Option(
+        "--until",
+        parser=_option,
+        metavar=TIME_METAVAR,
+        help="When they go on by themselves. Default: not before they are resumed.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,87 @@
+"""``taxctl verify``: is an invoice genuine, as anybody may ask (查验)?"""
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Final
+
+import typer
+
+from taxcontrol.v1.invoice_query_pb2 import (
+    PrintedInvoice,
+    VerifyInvoiceRequest,
+    VerifyInvoiceResponse,
+)
+from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from taxctl.invoice_facts import word
+from taxctl.screen import as_dict
+from taxctl.session import ExitCode, Session, Unusable
+
+_INT64_MAX: Final = 2**63 - 1
+
+
+def verify(
+    session: Session,
+    *,
+    qr_text: Annotated[
+        str,
+        typer.Argument(metavar="QR_TEXT", help="The text of the QR code.", show_default=False),
+    ] = "",
+    code: Annotated[str, typer.Option(help="Invoice code; left out where the type has none.")] = "",
+    number: Annotated[str, typer.Option(help="Invoice number.", show_default=False)] = "",
+    date: Annotated[
+        str, typer.Option(help="Day of issue, such as 2026-11-22.", show_default=False)
+    ] = "",
+    amount: Annotated[
+        str,
+        typer.Option(
+            help="Net amount (不含税金额) in yuan, such as 444.45; below zero on red.",
+            show_default=False,
+        ),
+    ] = "",
+    check_code: Annotated[
+        str,
+        typer.Option(
+            help="Check code or its last six characters; left out where the type has none.",
+            show_default=False,
+        ),
+    ] = "",
+) -> ExitCode:
+    """Say whether an invoice is genuine, by its QR text or by what is printed on it.
+
+    Exit code: 0 genuine, 1 anything else: voided, reversed, not issued here or not as printed, or
+    refused, 2 wrong usage, 3 the gateway was not reached.
+    """
+    parts = {"--code": code, "--number": number, "--date": date, "--amount": amount}
+    given = [name for name, value in {**parts, "--check-code": check_code}.items() if value]
+    if qr_text and given:
+        raise Unusable(f"give either the QR_TEXT or {', '.join(given)}")
+    if qr_text:
+        request = VerifyInvoiceRequest(qr_text=qr_text)
+    else:
+        missing = [name for name in ("--number", "--date", "--amount") if not parts[name]]
+        if missing:
+            raise Unusable(f"give the QR_TEXT, or what is printed: {', '.join(missing)} missing")
+        printed = PrintedInvoice(
+            code=code, number=number, issue_date=date, net_fen=_fen(amount), check_code=check_code
+        )
+        request = VerifyInvoiceRequest(printed=printed)
+    stub = InvoiceServiceStub(session.connection.channel)
+    answer = session.connection.call(stub.VerifyInvoice, request)
+    if session.screen.as_json:
+        session.screen.document(as_dict(answer))
+    else:
+        verdict = word(VerifyInvoiceResponse.Verdict.Name, answer.verdict, "VERDICT_")
+        session.screen.line(f"verify: {verdict}")
+    genuine = answer.verdict == VerifyInvoiceResponse.VERDICT_GENUINE
+    return ExitCode.DONE if genuine else ExitCode.REFUSED
+
+
+def _fen(yuan: str) -> int:
+    try:
+        fen = Decimal(yuan.replace(",", "")) * 100
+        exact = fen == fen.to_integral_value()
+    except InvalidOperation:
+        exact = False
+    # ASCII only: Decimal also reads other scripts' digits.
+    if not (exact and yuan.isascii() and abs(fen) <= _INT64_MAX):
+        raise Unusable(f"--amount must be yuan with at most 2 decimals, not {yuan!r}")
+    return int(fen)
