@@ -24,6 +24,7 @@ class Prepared:
     """A request that was looked at: what it asks for and where.
 
     ``reservation`` is what the issuer gets; None when ``refusal`` says why it gets nothing today.
+    ``mirrored``: a red made of its blue.
     """
 
     request_id: str
@@ -31,6 +32,7 @@ class Prepared:
     seat: Seat
     reservation: Reservation | None = None
     refusal: InvoiceError | None = None
+    mirrored: bool = False
 
 
 class Preparer:
@@ -66,17 +68,26 @@ class Preparer:
         return await self._registry.seat(self.tenant, tax_number, point)
 
     def judged(
-        self, request_id: str, draft: Draft, seat: Seat, violations: Sequence[Violation]
+        self,
+        request_id: str,
+        draft: Draft,
+        seat: Seat,
+        violations: Sequence[Violation],
+        *,
+        mirrored: bool = False,
     ) -> Prepared:
         """What to ask the issuer for, or why not; raise ``ContentTooLarge``."""
         refusal = InvalidInvoice(violations) if violations else self._closed(seat)
         if refusal is not None:
-            return Prepared(request_id, draft, seat, refusal=refusal)
-        return Prepared(request_id, draft, seat, self._reservation(request_id, draft, seat))
+            return Prepared(request_id, draft, seat, refusal=refusal, mirrored=mirrored)
+        wish = self._reservation(request_id, draft, seat, mirrored=mirrored)
+        return Prepared(request_id, draft, seat, wish, mirrored=mirrored)
 
     def wanted(self, refused: Prepared) -> Reservation:
         """What a refused request would have asked for; raise ``ContentTooLarge``."""
-        return self._reservation(refused.request_id, refused.draft, refused.seat)
+        return self._reservation(
+            refused.request_id, refused.draft, refused.seat, mirrored=refused.mirrored
+        )
 
     def _closed(self, seat: Seat) -> InvoiceError | None:
         """Why no number may be taken right now, whatever the request."""
@@ -88,9 +99,11 @@ class Preparer:
             return error
         return None
 
-    def _reservation(self, request_id: str, draft: Draft, seat: Seat) -> Reservation:
+    def _reservation(
+        self, request_id: str, draft: Draft, seat: Seat, *, mirrored: bool
+    ) -> Reservation:
         taxpayer = seat.record.taxpayer
-        tail = content.tail(draft, taxpayer=taxpayer.tax_number, point=seat.point)
+        tail = content.tail(draft, taxpayer=taxpayer.tax_number, point=seat.point, large=mirrored)
         blue = draft.original
         return Reservation(
             tenant=self.tenant,

@@ -53,7 +53,7 @@ def act(reason: str, now: float) -> Act:
 
 def check_statement_reason(reason: str) -> None:
     """Raise ``InvalidRequest`` unless ``reason`` can stand in a signed statement."""
-    if not reason:
+    if not reason.strip():
         raise InvalidRequest("reason", "FIELD_REQUIRED", "why it is voided")
     if not printable(reason):
         message = "holds a control character or a character outside GBK"

@@ -69,7 +69,7 @@ class Returner:
             act=act,
             dry_run=dry_run,
         )
-        if dry_run:
+        if dry_run and stored.state != "REFUSED":
             return stored, replayed
         return await self._open.carry(stored), replayed
 

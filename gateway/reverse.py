@@ -54,7 +54,7 @@ class Reversal:
             original=Original(code=blue.code, number=blue.number),
         )
         violations = rules.red_violations(draft, seat.record.taxpayer)
-        return self._preparer.judged(request.request_id, draft, seat, violations)
+        return self._preparer.judged(request.request_id, draft, seat, violations, mirrored=True)
 
     async def _blue(self, request: ReverseInvoiceRequest, name: InvoiceName) -> Entry:
         record = await self._ledger.find_invoice(

@@ -69,7 +69,7 @@ def _notice(case: Case) -> Iterator[Violation]:
 
 
 def _reason(case: Case) -> Iterator[Violation]:
-    if case.type.red_reason is Need.REQUIRED and not case.draft.red_reason:
+    if case.type.red_reason is Need.REQUIRED and not case.draft.red_reason.strip():
         message = "an electronic general invoice is reversed with a reason"
         yield Violation("red_reason", "FIELD_REQUIRED", message)
 

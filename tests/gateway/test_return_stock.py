@@ -50,7 +50,7 @@ class Counter:
     authority: GrantingAuthority
 
     async def give_back(
-        self, request_id: str, count: int = 10, segment_id: int = 2
+        self, request_id: str, count: int = 10, segment_id: int = 2, *, dry_run: bool = False
     ) -> tuple[ReturnRecord, bool]:
         return await self.returner.give_back(
             tax_number=TAX_NUMBER,
@@ -58,7 +58,7 @@ class Counter:
             count=count,
             binding=bound(request_id),
             act=Act(actor="test", reason="", at=self.desk.clock.now()),
-            dry_run=False,
+            dry_run=dry_run,
         )
 
     async def open(self) -> dict[str, str]:
@@ -194,6 +194,8 @@ async def test_a_no_of_the_authoritys_own_gives_the_numbers_back(tmp_path: Path)
             with pytest.raises(AuthorityRefused) as error:
                 await counter.give_back("b")
             assert error.value.facts["authority_reason"] == "NUMBER_USED"
+        with pytest.raises(AuthorityRefused):  # tried dry, the id tells the same
+            await counter.give_back("b", dry_run=True)
 
         assert not await counter.open()
         assert counter.authority.asked.total() == 1

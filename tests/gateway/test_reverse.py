@@ -1,6 +1,7 @@
 """The full red of a blue: made from the blue's own bytes, the same each time it is asked for."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from invoice.errors import (
     TaxpayerNotFound,
 )
 from invoice.identifiers import invoice_name
-from ledger.records import Entry
+from ledger.records import Entry, Reservation
 from taxcontrol.v1.invoice_reversal_pb2 import ReverseInvoiceRequest
 from tests.gateway.desk import (
     CODES,
@@ -260,3 +261,50 @@ async def test_a_given_up_red_is_so_for_ever_and_its_blue_free(tmp_path: Path) -
 def _number_one(request_id: str) -> ReverseInvoiceRequest:
     name = f"taxpayers/{TAX_NUMBER}/invoices/{CODES['026']}-00000001"
     return ReverseInvoiceRequest(request_id=request_id, name=name, red_reason="开票有误")
+
+
+async def test_a_blue_at_its_size_limit_can_be_reversed(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        blue = (await desk.issue(at_the_limit(reservation("blue")))).entry
+        assert content.SMALL_BYTES_MAX - 400 < len(blue.content) <= content.SMALL_BYTES_MAX
+
+        issued = await reverse(desk, full_red_of(blue))
+
+        # A sign in each line, and an original and a reason in the header.
+        assert isinstance(issued, Issued)
+        assert len(issued.entry.content) > content.SMALL_BYTES_MAX
+
+
+def at_the_limit(ticket: Reservation) -> Reservation:
+    """The same ticket a hundred times, with as long texts as 64 KiB hold."""
+    one = content.document(content.read(b'{"schema":"%b",%b' % (content.INVOICE_TAG, ticket.tail)))
+    # A quotation mark takes two bytes in JSON, and one of what a field may have.
+    line = replace(
+        one.lines[0],
+        unit='"' * 20,
+        specification='"' * 40,
+        own_code='"' * 20,
+        preferential=True,
+        preferential_policy='"' * 50,
+        quantity="1." + "0" * 15,
+        unit_price="100." + "0" * 15,
+    )
+    draft = replace(
+        one,
+        lines=(line,) * 100,
+        net_fen=100 * one.net_fen,
+        tax_fen=100 * one.tax_fen,
+        gross_fen=100 * one.gross_fen,
+    )
+    tail = partial(content.tail, taxpayer=TAX_NUMBER, point=0)
+    room = content.SMALL_BYTES_MAX - content.HEAD_BYTES_MAX - len(tail(draft))
+    longer = replace(line, name='"' * 90)
+    count = room // (180 - len(line.name.encode()))
+    made = tail(replace(draft, lines=(longer,) * count + (line,) * (100 - count)))
+    return replace(
+        ticket,
+        tail=made,
+        fingerprint=content.fingerprint(made),
+        net_fen=draft.net_fen,
+        tax_fen=draft.tax_fen,
+    )

@@ -251,6 +251,7 @@ BROKEN = [
     ("RED_NOTICE_REQUIRED", "red_notice_number", a_red(type="081", original=DIGITAL)),
     ("FIELD_FORMAT", "red_notice_number", a_red(type="004", red_notice_number=NOTICE[:-1] + "9")),
     ("FIELD_REQUIRED", "red_reason", a_red(red_reason="")),
+    ("FIELD_REQUIRED", "red_reason", a_red(red_reason=" \u3000")),
     ("RED_SIGN", "lines[0].amount_fen", a_red(bare(amount_fen=2000))),
     ("RED_SIGN", "lines[0].tax_fen", a_red(a_line(quantity="-2", amount_fen=-2000, tax_fen=260))),
     ("RED_SIGN", "lines[0].quantity", a_red(a_line(quantity="2", unit_price="-10", amount_fen=-2000))),
