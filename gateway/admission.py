@@ -9,8 +9,12 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from gateway.lanes import SHORT_LINE_COUNT_MAX
 from invoice.errors import Overloaded
 
+# What calls may have in their checks beyond short invoices: a hundred of the longest, two of the
+# largest batches, about four seconds of work.
+LONG_LINE_COUNT_MAX = 200_000
 Turn = asyncio.Future[None]
 
 
@@ -19,19 +23,25 @@ class Admission:
 
     Streams have flow control, so their items wait in the order of asking instead of failing. They
     fill half of the room at most: what they wait for is never taken from calls that cannot wait.
+
+    Lines have a room of their own, so that many long invoices never keep a short one out. Streams
+    check one item at a time, and not in the lanes of calls: theirs are not counted.
     """
 
     def __init__(self, *, count_max: int, in_work: Callable[[], int]) -> None:
         self._count_max = count_max
         self._in_work = in_work
         self._checking_count = 0
+        self._long_line_count = 0
         self._stream_count_max = count_max // 2
         self._stream_count = 0
         self._queue: deque[Turn] = deque()
 
     @contextlib.contextmanager
-    def admitted(self, count: int) -> Iterator[None]:
+    def admitted(self, count: int, line_count: int = 0) -> Iterator[None]:
         """Hold room for ``count`` requests while they are checked and handed over; all or none.
+
+        ``line_count`` is that of all of them.
 
         Raises:
             Overloaded: There is no room. Nothing is held.
@@ -39,11 +49,18 @@ class Admission:
         busy_count = self._busy_count()
         if busy_count + count > self._count_max:
             raise Overloaded("too much work is waiting", retry_s=1.0, waiting_count=busy_count)
+        long_line_count = max(0, line_count - SHORT_LINE_COUNT_MAX * count)
+        if long_line_count and self._long_line_count + long_line_count > LONG_LINE_COUNT_MAX:
+            raise Overloaded(
+                "too many long invoices are waiting", retry_s=1.0, waiting_count=busy_count
+            )
         self._checking_count += count
+        self._long_line_count += long_line_count
         try:
             yield
         finally:
             self._checking_count -= count
+            self._long_line_count -= long_line_count
             self.freed()
 
     def turn(self) -> Turn | None:

@@ -70,6 +70,8 @@ def _wire(step: BooksProgress) -> pb2.CheckBooksResponse:
         issued_count=step.issued_count,
         reserved_count=step.reserved_count,
         uploaded_count=step.uploaded_count,
+        rejected_count=step.rejected_count,
+        pending_count=step.pending_count,
         signature_count=step.signature_count,
         done=step.done,
         balanced=step.balanced,

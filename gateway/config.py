@@ -42,7 +42,7 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         host, colon, port = self.listen.rpartition(":")
-        if not (host and colon and port.isdecimal() and int(port) <= 65535):
+        if not (host and colon and port.isascii() and port.isdecimal() and int(port) <= 65535):
             raise ValueError(f"server.listen must be host:port, not {self.listen!r}")
         if not 0 < self.drain_s <= 300:
             raise ValueError(f"server.drain_s must be in (0, 300], not {self.drain_s}")
@@ -97,13 +97,24 @@ class IssueConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchConfig:
-    """Watches of invoices. ``count_max``: so many open at once; beyond it callers get OVERLOADED."""
+    """Watches of invoices.
+
+    Args:
+        count_max: So many open at once; beyond it callers get OVERLOADED.
+        count_max_per_taxpayer: The same for each taxpayer, so that one leaves room for the others.
+    """
 
     count_max: int = 200
+    count_max_per_taxpayer: int = 50
 
     def __post_init__(self) -> None:
         if not 1 <= self.count_max <= 10_000:
             raise ValueError(f"watch.count_max must be in [1, 10000], not {self.count_max}")
+        if not 1 <= self.count_max_per_taxpayer <= 10_000:
+            raise ValueError(
+                f"watch.count_max_per_taxpayer must be in [1, 10000], not"
+                f" {self.count_max_per_taxpayer}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

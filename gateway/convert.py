@@ -1,5 +1,6 @@
 """Between the wire and our nouns. Translates and names what cannot be translated; judges nothing."""
 
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -41,6 +42,19 @@ def draft(request: Request) -> tuple[Draft, list[Violation]]:
     Where a value means nothing the draft has a harmless one, so that the rules can still name
     everything else that is wrong.
     """
+    return draft_of(request, *lines(request.lines))
+
+
+def lines(wire: Iterable[invoice_pb2.Line], first: int = 0) -> tuple[list[Line], list[Violation]]:
+    """Some lines of a request, from index ``first`` on, and what ``draft`` says of their enums."""
+    unknown: list[Violation] = []
+    return [_line(line, index, unknown) for index, line in enumerate(wire, first)], unknown
+
+
+def draft_of(
+    request: Request, lines: Iterable[Line], unknown_of_lines: Sequence[Violation]
+) -> tuple[Draft, list[Violation]]:
+    """The same as ``draft``, of a request whose lines have been read."""
     unknown: list[Violation] = []
     kind = _KINDS.get(request.kind)
     if kind is None:
@@ -51,7 +65,7 @@ def draft(request: Request) -> tuple[Draft, list[Violation]]:
         type=request.type,
         seller=_party(request.seller),
         buyer=_party(request.buyer),
-        lines=tuple(_line(line, index, unknown) for index, line in enumerate(request.lines)),
+        lines=tuple(lines),
         net_fen=request.net_fen,
         tax_fen=request.tax_fen,
         gross_fen=request.gross_fen,
@@ -66,6 +80,7 @@ def draft(request: Request) -> tuple[Draft, list[Violation]]:
         code_table_version=request.code_table_version,
         donation_project=request.donation_project,
     )
+    unknown += unknown_of_lines
     return made, unknown
 
 

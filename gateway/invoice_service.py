@@ -175,10 +175,7 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         return Ask(request.request_id, prepare, line_count=len(request.lines))
 
     async def _one(self, ask: Ask, context: Context) -> Issued:
-        (outcome,) = await self._issuing.all([ask], deadline_of(context))
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        return await self._issuing.one(ask, deadline_of(context))
 
 
 def _check_lines(requests: Sequence[pb2.IssueInvoiceRequest]) -> None:

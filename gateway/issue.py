@@ -164,8 +164,7 @@ class Issuer:
             key = await self._registry.signing_key(
                 entry.tenant, entry.tax_number, entry.machine_number
             )
-        except InvoiceError as error:
-            log.warning("sweep.left", number=entry.number, code=entry.code, reason=error.reason)
+        except InvoiceError:
             return None
         # Looked up last: nothing may await between here and the insertion.
         job = self._running.get((entry.tenant, entry.request_id))
@@ -248,17 +247,23 @@ class Issuer:
     async def _await_elsewhere(self, job: Job) -> None:
         """Another gateway holds the entry: look until it is settled, ours, or wanted no more."""
         while job.elsewhere and job.wanted():
-            await self._clock.sleep(_ELSEWHERE_POLL_S)
             try:
                 entry = await self._ledger.find_request(*job.key)
+                dead = entry is not None and not await self._lives(entry.worker)
             except LedgerUnavailable as error:
                 self._fail(job, error)
                 return
             if entry is not None and entry.state is not InvoiceState.RESERVED:
                 self._succeed(job, entry)
                 return
+            if entry is not None and dead and await self.finish([entry]):
+                return
+            await self._clock.sleep(_ELSEWHERE_POLL_S)
         if job.elsewhere:
             self._fail(job, in_progress(job.key[1]))
+
+    async def _lives(self, worker: str) -> bool:
+        return await self._ledger.alive(worker, self._clock.now())
 
     # --- sign ---------------------------------------------------------------------------
 

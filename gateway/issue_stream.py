@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from gateway import status
 from gateway.admission import Turn
 from gateway.deadline import Deadline
 from gateway.issue import Issuer
 from gateway.issuing import (
     ANSWER_BYTES,
+    LINE_BYTES,
     MESSAGE_BYTES_MAX,
     STALE_TRIES,
     Ask,
@@ -26,11 +28,13 @@ from gateway.issuing import (
     keeps_changing,
 )
 from gateway.job import Issued, StaleTaxpayer, Waiter, give_up
+from gateway.lanes import Lanes
 from gateway.prepare import Prepared, Preparer
 from invoice.errors import DeadlineTooShort, Overloaded, ShuttingDown
+from ledger.records import Reservation
 from taxcontrol.v1 import invoice_service_pb2 as pb2
 
-# Requests, contents and answers of one stream. One more item may come on top.
+# Requests, contents and answers of one stream, as they lie in memory. One more item may come on top.
 UNANSWERED_BYTES_MAX = MESSAGE_BYTES_MAX
 
 
@@ -52,6 +56,8 @@ class IssueStreams:
         self.preparer = preparer
         self.draining = draining
         self.unanswered_max = unanswered_max
+        # Long items of all streams wait for each other here, and calls do not wait for them.
+        self.lanes = Lanes()
         self._stream_count_max = stream_count_max
         self._stream_count = 0
         self._readers: set[asyncio.Task[None]] = set()
@@ -67,7 +73,7 @@ class IssueStreams:
             InvalidRequest: A message cannot be read.
         """
         with self._counted():
-            stream = _Stream(self, requests)
+            stream = _Stream(self, requests, deadline)
             reader = asyncio.create_task(stream.read(), name="issue.stream")
             # Kept, and never cancelled: a read that gRPC has begun ends with its call.
             self._readers.add(reader)
@@ -115,8 +121,11 @@ class _Stream:
         self,
         streams: IssueStreams,
         requests: AsyncIterator[pb2.IssueInvoicesRequest],
+        deadline: Deadline,
     ) -> None:
+        self._deadline = deadline
         self._issuing = streams.issuing
+        self._lanes = streams.lanes
         self._preparer = streams.preparer
         self._admission = streams.issuer.admission
         self._unanswered_max = streams.unanswered_max
@@ -193,10 +202,10 @@ class _Stream:
         return self._reading
 
     async def _take(self, request: pb2.IssueInvoiceRequest) -> None:
-        ask = Ask(request.request_id, partial(self._preparer.issue, request))
+        ask = Ask(request.request_id, partial(self._check, request), len(request.lines))
         item = _Item(ask.request_id, ask, size=0)
         self._unanswered_count += 1
-        self._weigh(item, request.ByteSize())
+        self._weigh(item, request.ByteSize() + LINE_BYTES * ask.line_count)
         self._turn = self._admission.turn()
         try:
             if self._turn is not None:
@@ -211,15 +220,21 @@ class _Stream:
         finally:
             self._admission.checked()
 
+    async def _check(self, request: pb2.IssueInvoiceRequest, *, reload: bool) -> Prepared:
+        if self._left:  # while it waited in its lane
+            raise DeadlineTooShort("nobody waits for the answer")
+        return await self._preparer.issue(request, reload=reload)
+
     async def _begin(self, item: _Item, *, reload: bool) -> None:
         assert item.ask is not None
-        prepared = await self._issuing.prepare(item.ask, reload=reload)
+        looked = await self._issuing.look(item.ask, self._deadline, self._lanes, reload=reload)
         if self._left:
             self._admission.ended()
             return
-        if not reload and isinstance(prepared, Prepared) and prepared.reservation is not None:
-            self._weigh(item, item.size + len(prepared.reservation.tail))
-        begun = await self._issuing.begin(prepared)
+        if not reload and isinstance(looked, Reservation):
+            # Once to ask for it, once in what is stored.
+            self._weigh(item, item.size - ANSWER_BYTES + 2 * len(looked.tail))
+        begun = self._issuing.begin(looked)
         if isinstance(begun, Issued | Exception):
             self._finish(item, begun)
         else:
@@ -258,13 +273,19 @@ class _Stream:
         self._retries.add(task)
         task.add_done_callback(self._retries.discard)
 
-    def _finish(self, item: _Item, outcome: Outcome) -> None:
+    def _finish(self, item: _Item, outcome: Issued | Exception) -> None:
         self._admission.ended()
         self._answer(item, outcome)
 
-    def _answer(self, item: _Item, outcome: Outcome) -> None:
-        item.outcome, item.ask = outcome, None
-        self._weigh(item, len(outcome.entry.content) if isinstance(outcome, Issued) else 0)
+    def _answer(self, item: _Item, outcome: Issued | Exception) -> None:
+        item.ask = None
+        if isinstance(outcome, Issued):
+            item.outcome = outcome
+            self._weigh(item, len(outcome.entry.content))
+        else:
+            item.outcome = status.failed(outcome)
+            # Its many small parts take about as much again.
+            self._weigh(item, 2 * item.outcome.ByteSize())
         self._done.append(item)
         self._wake.set()
 

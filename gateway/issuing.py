@@ -1,7 +1,8 @@
 """From requests to outcomes: what single calls, batches, reversals and streams have in common."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,20 +10,21 @@ from gateway import convert, status
 from gateway.deadline import Deadline
 from gateway.issue import Issuer
 from gateway.job import Issued, StaleTaxpayer, Waiter, in_progress
+from gateway.lanes import SHORT_LINE_COUNT_MAX, Lanes
 from gateway.prepare import Prepared, Preparer
 from gateway.registry import Registry
 from invoice import content
 from invoice.errors import (
     BatchTooLarge,
+    DeadlineTooShort,
     InProgress,
     InvalidInvoice,
-    InvoiceError,
     NumberBlankVoided,
     RequestIdReused,
 )
 from invoice.lifecycle import InvoiceState
 from ledger.port import Ledger
-from ledger.records import Entry
+from ledger.records import Entry, Reservation
 from taxcontrol.v1 import invoice_service_pb2 as pb2
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
@@ -30,15 +32,17 @@ MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 _BREATHER_COUNT = 100
 # Name, id, signature, key id, marks: what an answer carries beside the content, rounded up.
 ANSWER_BYTES = 1024
+# What a line of a request takes in memory beside its text.
+LINE_BYTES = 256
 _ID_BYTES = 128
 # A registration rarely changes twice while one request is under way.
 STALE_TRIES = 2
 
-Outcome = Issued | Exception
-"""What became of a request."""
+Looked = Reservation | Issued | Exception
+"""A request that was looked at: what to ask the issuer for, or what became of it already."""
 
-Begun = Waiter | Issued | Exception
-"""A request in work, or what became of it already."""
+Outcome = Issued | pb2.Failure
+"""What became of one item, a failure as it travels: an exception holds on to all it was made of."""
 
 
 class Prepare(Protocol):
@@ -50,7 +54,7 @@ class Prepare(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request to issue, and how to look at it."""
+    """One request to issue, and how to look at it. ``line_count`` is 1 where only that can tell."""
 
     request_id: str
     prepare: Prepare
@@ -81,122 +85,175 @@ class Issuing:
         self._preparer = preparer
         self._ledger = ledger
         self._registry = registry
+        self._lanes = Lanes()
+
+    async def one(self, ask: Ask, deadline: Deadline) -> Issued:
+        """Issue one, or raise why not."""
+        with self._issuer.admission.admitted(1, ask.line_count):
+            begun = self.begin(await self.look(ask, deadline, self._lanes))
+        if isinstance(begun, Issued):
+            return begun
+        if isinstance(begun, Exception):
+            try:
+                raise begun
+            finally:
+                # Its traceback holds this frame: neither should wait for the garbage collector.
+                del begun
+        waiters = [begun]
+        with self._waiting(waiters, deadline):
+            return await self._outcome(ask, begun, waiters, deadline)
 
     async def all(self, asks: Sequence[Ask], deadline: Deadline) -> list[Outcome]:
-        """Issue each; an outcome per request, in order. Nothing is raised for one of them."""
-        with self._issuer.admission.admitted(len(asks)):
-            prepared = await self._prepare_all(asks)
-            begun = [await self.begin(item) for item in prepared]
-        waiters = [item for item in begun if not isinstance(item, Issued | Exception)]
-        timer = None if deadline.at is None else self._issuer.expire(waiters, deadline.at)
-        try:
+        """Issue each; an outcome per request, in order. Nothing is raised for one of them.
+
+        Raises:
+            Overloaded: There is no room for all of them.
+            BatchTooLarge: Their answer would be too large.
+            DeadlineTooShort: The deadline came before all were checked.
+        """
+        line_count = sum(ask.line_count for ask in asks)
+        with self._issuer.admission.admitted(len(asks), line_count):
+            begun = [self._begun(item) for item in await self._look_at_all(asks, deadline)]
+        waiters = [item for item in begun if not isinstance(item, Issued | pb2.Failure)]
+        with self._waiting(waiters, deadline):
             return [
-                await self._outcome(ask, item, waiters, deadline)
+                item
+                if isinstance(item, Issued | pb2.Failure)
+                else await self._item_outcome(ask, item, waiters, deadline)
                 for ask, item in zip(asks, begun, strict=True)
             ]
+
+    async def look(
+        self, ask: Ask, deadline: Deadline, lanes: Lanes, *, reload: bool = False
+    ) -> Looked:
+        """Look at one request, without any effect; ``DeadlineTooShort`` when its lane is too slow."""
+        if ask.line_count <= SHORT_LINE_COUNT_MAX:
+            return await self._look(ask, reload=reload)
+        try:
+            async with asyncio.timeout_at(deadline.at), lanes.lane(ask.line_count):
+                return await self._look(ask, reload=reload)
+        except TimeoutError:
+            return DeadlineTooShort("the deadline leaves no time for so many lines")
+
+    def begin(self, looked: Looked) -> Waiter | Issued | Exception:
+        """Hand a checked request to the issuer, unless its outcome is known."""
+        if not isinstance(looked, Reservation):
+            return looked
+        try:
+            return self._issuer.submit(looked)
+        except Exception as error:  # noqa: BLE001 - one bad item never spoils another
+            return error
+
+    async def result(self, request_id: str, outcome: Outcome) -> pb2.BatchIssueResult:
+        """One item's result on the wire."""
+        if not isinstance(outcome, Issued):
+            return pb2.BatchIssueResult(request_id=request_id, failure=outcome)
+        try:
+            issued = convert.issued(outcome.entry, await self.algorithm(outcome.entry))
+        except Exception as error:  # noqa: BLE001 - as above
+            return pb2.BatchIssueResult(request_id=request_id, failure=status.failed(error))
+        return pb2.BatchIssueResult(request_id=request_id, issued=issued, replayed=outcome.replayed)
+
+    async def algorithm(self, entry: Entry) -> str:
+        """What the entry was signed with."""
+        return await self._registry.algorithm(entry.tenant, entry.tax_number, entry.key_id)
+
+    async def _look(self, ask: Ask, *, reload: bool) -> Looked:
+        try:
+            prepared = await ask.prepare(reload=reload)
+            return prepared.reservation or await self._replay_or(prepared)
+        except Exception as error:  # noqa: BLE001 - as above
+            return error
+
+    async def _look_at_all(
+        self, asks: Sequence[Ask], deadline: Deadline
+    ) -> list[Reservation | Outcome]:
+        """Check each request, and let others have the loop in between."""
+        seen: list[Reservation | Outcome] = []
+        size = 0
+        breather = Breather()
+        for ask in asks:
+            looked = await self.look(ask, deadline, self._lanes)
+            if isinstance(looked, DeadlineTooShort):  # nothing has begun
+                raise looked
+            seen.append(status.failed(looked) if isinstance(looked, Exception) else looked)
+            # The answer carries every content and refusal, so it is weighed before a number is
+            # taken.
+            size += _answer_bytes(seen[-1])
+            await breather.after(1 + ask.line_count)
+        if len(asks) > 1:
+            check_bytes(size)
+        return seen
+
+    def _begun(self, seen: Reservation | Outcome) -> Waiter | Outcome:
+        if isinstance(seen, pb2.Failure):
+            return seen
+        begun = self.begin(seen)
+        return status.failed(begun) if isinstance(begun, Exception) else begun
+
+    @contextmanager
+    def _waiting(self, waiters: list[Waiter], deadline: Deadline) -> Iterator[None]:
+        """At the deadline those still waiting are told; in the end none is left behind."""
+        timer = None if deadline.at is None else self._issuer.expire(waiters, deadline.at)
+        try:
+            yield
         finally:
             if timer is not None:
                 timer.cancel()
             for waiter in waiters:  # only when the caller hung up: nobody will look any more
                 waiter.cancel()
 
-    async def prepare(self, ask: Ask, *, reload: bool = False) -> Prepared | Exception:
-        """Look at one request, without any effect."""
+    async def _item_outcome(
+        self, ask: Ask, waiter: Waiter, waiters: list[Waiter], deadline: Deadline
+    ) -> Outcome:
         try:
-            return await ask.prepare(reload=reload)
-        except Exception as error:  # noqa: BLE001 - one bad item never spoils another
-            return error
-
-    async def begin(self, prepared: Prepared | Exception) -> Begun:
-        """Hand a checked request to the issuer, or answer it from what is issued already."""
-        if isinstance(prepared, Exception):
-            return prepared
-        try:
-            if prepared.reservation is not None:
-                return self._issuer.submit(prepared.reservation)
-            return await self._replay_or(prepared)
+            return await self._outcome(ask, waiter, waiters, deadline)
         except Exception as error:  # noqa: BLE001 - as above
-            return error
-
-    async def result(self, request_id: str, outcome: Outcome) -> pb2.BatchIssueResult:
-        """One item's result on the wire."""
-        if isinstance(outcome, Issued):
-            try:
-                issued = convert.issued(outcome.entry, await self.algorithm(outcome.entry))
-            except Exception as error:  # noqa: BLE001 - as above
-                return pb2.BatchIssueResult(request_id=request_id, failure=status.failed(error))
-            return pb2.BatchIssueResult(
-                request_id=request_id, issued=issued, replayed=outcome.replayed
-            )
-        return pb2.BatchIssueResult(request_id=request_id, failure=status.failed(outcome))
-
-    async def algorithm(self, entry: Entry) -> str:
-        """What the entry was signed with."""
-        return await self._registry.algorithm(entry.tenant, entry.tax_number, entry.key_id)
-
-    async def _prepare_all(self, asks: Sequence[Ask]) -> list[Prepared | Exception]:
-        """Check each request, and let others have the loop in between."""
-        prepared = []
-        size = 0
-        breather = Breather()
-        for ask in asks:
-            item = await self.prepare(ask)
-            prepared.append(item)
-            if len(asks) > 1:
-                # The answer carries every content and refusal, so it is weighed before a number
-                # is taken.
-                size += answer_bytes(item)
-            await breather.after(1 + ask.line_count)
-        check_bytes(size)
-        return prepared
+            return status.failed(error)
 
     async def _outcome(
-        self, ask: Ask, item: Begun, waiters: list[Waiter], deadline: Deadline
-    ) -> Outcome:
-        if isinstance(item, Issued | Exception):
-            return item
+        self, ask: Ask, waiter: Waiter, waiters: list[Waiter], deadline: Deadline
+    ) -> Issued:
         try:
-            return await item
+            return await waiter
         except StaleTaxpayer:
             return await self._again(ask, waiters, deadline)
-        except Exception as error:  # noqa: BLE001 - as above
-            return error
 
-    async def _again(self, ask: Ask, waiters: list[Waiter], deadline: Deadline) -> Outcome:
+    async def _again(self, ask: Ask, waiters: list[Waiter], deadline: Deadline) -> Issued:
         """After ``StaleTaxpayer``: check anew and issue."""
         for _ in range(STALE_TRIES):
-            item = await self.begin(await self.prepare(ask, reload=True))
-            if isinstance(item, Issued | Exception):
-                return item
-            waiters.append(item)  # the deadline holds for the new try too
+            begun = self.begin(await self.look(ask, deadline, self._lanes, reload=True))
+            if isinstance(begun, Issued):
+                return begun
+            if isinstance(begun, Exception):
+                raise begun
+            waiters.append(begun)  # the deadline holds for the new try too
             if deadline.passed():
-                return in_progress(ask.request_id)
+                raise in_progress(ask.request_id)
             try:
-                return await item
+                return await begun
             except StaleTaxpayer:
                 continue
-            except Exception as error:  # noqa: BLE001 - as above
-                return error
-        return keeps_changing()
+        raise keeps_changing()
 
-    async def _replay_or(self, prepared: Prepared) -> Issued:
+    async def _replay_or(self, prepared: Prepared) -> Issued | Exception:
         """What is issued already is answered even where the same request is refused today."""
         refusal = prepared.refusal
         assert refusal is not None
         entry = await self._ledger.find_request(self._preparer.tenant, prepared.request_id)
         if entry is None:
-            raise refusal
+            return refusal
         wanted = self._preparer.wanted(prepared)
         if entry.fingerprint == wanted.fingerprint:
             if entry.state is InvoiceState.BLANK_VOIDED:
-                raise NumberBlankVoided(entry.request_id, entry.code, entry.number)
+                return NumberBlankVoided(entry.request_id, entry.code, entry.number)
             if entry.signature is None:
-                raise in_progress(wanted.request_id)
+                return in_progress(wanted.request_id)
             return Issued(entry, replayed=True)
         if isinstance(refusal, InvalidInvoice):  # rules come before ids in the order of checks
-            raise refusal
+            return refusal
         fields = content.differences(content.tail_of(entry.content), wanted.tail)
-        raise RequestIdReused(wanted.request_id, fields)
+        return RequestIdReused(wanted.request_id, fields)
 
 
 def keeps_changing() -> InProgress:
@@ -204,18 +261,13 @@ def keeps_changing() -> InProgress:
     return InProgress("the registration keeps changing; retry", retry_s=1.0)
 
 
-def answer_bytes(prepared: Prepared | Exception) -> int:
-    """About what the item will weigh in the answer; what may be replayed weighs as its refusal."""
-    refusal: Exception | None = None
-    if isinstance(prepared, Exception):
-        refusal = prepared
-    elif prepared.reservation is not None:
-        return len(prepared.reservation.tail) + ANSWER_BYTES
-    else:
-        refusal = prepared.refusal
-    if isinstance(refusal, InvoiceError):
-        return status.to_failure(refusal).ByteSize() + _ID_BYTES
-    return ANSWER_BYTES
+def _answer_bytes(seen: Reservation | Outcome) -> int:
+    """About what the item will weigh in the answer."""
+    if isinstance(seen, Reservation):
+        return len(seen.tail) + ANSWER_BYTES
+    if isinstance(seen, Issued):
+        return len(seen.entry.content) + ANSWER_BYTES
+    return seen.ByteSize() + _ID_BYTES
 
 
 def check_bytes(size: int) -> None:

@@ -8,6 +8,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
+from datetime import datetime
 from typing import Any, TextIO
 
 import orjson
@@ -28,7 +29,7 @@ def configure(config: LogConfig) -> None:
     pretty = config.format == "pretty" or (config.format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=False),
+        _timestamp,
     ]
     if pretty:
         processors = [
@@ -51,6 +52,12 @@ def configure(config: LogConfig) -> None:
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
+
+
+def _timestamp(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Any:
+    """Add this machine's time with its offset: without it nobody elsewhere could place it."""
+    event["timestamp"] = datetime.now().astimezone().isoformat(timespec="microseconds")
+    return event
 
 
 def _printable(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Any:

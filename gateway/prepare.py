@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from gateway import convert
 from gateway.authorities import Authorities
+from gateway.lanes import SHORT_LINE_COUNT_MAX, Slices
 from gateway.registry import Registry, Seat
 from hsm.port import Signer
 from invoice import content, rules
-from invoice.document import Draft
+from invoice.document import Draft, Line
 from invoice.errors import HsmUnavailable, InvalidInvoice, InvoiceError, Violation
 from invoice.identifiers import check_request_id, parse_point_name
 from invoice.types import TYPES
@@ -17,6 +18,8 @@ from taxcontrol.v1.invoice_service_pb2 import IssueInvoiceRequest
 
 # What no invoice has more of; checked before any line is looked at.
 LINE_COUNT_MAX = max(row.line_count_max for row in TYPES.values())
+# About a millisecond of reading.
+_READ_LINE_COUNT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +39,21 @@ class Prepared:
 
 
 class Preparer:
-    """Checks requests to issue, without any effect."""
+    """Checks requests to issue, without any effect. ``slices`` are those of all long checks."""
 
     def __init__(
         self, *, registry: Registry, signer: Signer, authorities: Authorities, tenant: str
     ) -> None:
         self.tenant = tenant
+        self.slices = Slices()
         self._registry = registry
         self._signer = signer
         self._authorities = authorities
 
     async def issue(self, request: IssueInvoiceRequest, *, reload: bool) -> Prepared:
         """Check a request; ``reload`` reads its taxpayer's registration again before.
+
+        Whoever asks for more than ``SHORT_LINE_COUNT_MAX`` lines holds a lane meanwhile.
 
         Raises:
             InvoiceError: There is nothing that could have been issued under this id either.
@@ -57,8 +63,26 @@ class Preparer:
         if len(request.lines) > LINE_COUNT_MAX:  # not worth reading any further
             raise InvalidInvoice([_too_many_lines(len(request.lines))])
         seat = await self.seat(taxpayer, point, reload=reload)
+        if len(request.lines) > SHORT_LINE_COUNT_MAX:
+            return await self._in_slices(request, seat)
         draft, unknown = convert.draft(request)
         violations = (*unknown, *rules.violations(draft, seat.record.taxpayer))
+        return self.judged(request.request_id, draft, seat, violations)
+
+    async def _in_slices(self, request: IssueInvoiceRequest, seat: Seat) -> Prepared:
+        """The same for many lines, with breaths."""
+        lines: list[Line] = []
+        unknown: list[Violation] = []
+        for first in range(0, len(request.lines), _READ_LINE_COUNT):
+            await self.slices.breathe()
+            some = convert.lines(request.lines[first : first + _READ_LINE_COUNT], first)
+            lines += some[0]
+            unknown += some[1]
+        draft, violations = convert.draft_of(request, lines, unknown)
+        for found in rules.violations_in_turn(draft, seat.record.taxpayer):
+            await self.slices.breathe()
+            violations += found
+        await self.slices.breathe()
         return self.judged(request.request_id, draft, seat, violations)
 
     async def seat(self, tax_number: str, point: int, *, reload: bool) -> Seat:

@@ -93,7 +93,7 @@ class Registrar:
         for allowance in application.wanted:
             if not self._authorities.serves(allowance.type):
                 raise NotServed(
-                    f"this gateway knows no authority for type {allowance.type}",
+                    f"type {allowance.type} is not served: no [finance] is configured",
                     kind=allowance.type,
                 )
         return self._authorities.of_types(allowance.type for allowance in application.wanted)

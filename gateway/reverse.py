@@ -1,5 +1,7 @@
 """The full red of a blue (全额红冲): built from the blue's own content, then issued like any other."""
 
+import asyncio
+
 from gateway.prepare import Prepared, Preparer
 from invoice import content, reversal, rules
 from invoice.document import Kind, Original
@@ -22,6 +24,9 @@ from ledger.port import Ledger
 from ledger.records import Entry
 from taxcontrol.v1.invoice_reversal_pb2 import ReverseInvoiceRequest
 
+# Reds of larger blues are drawn up one at a time. About what twenty lines have.
+SHORT_BYTES_MAX = 8 * 1024
+
 
 class Reversal:
     """Looks at requests to reverse. The same request makes the same red, whatever has become of its blue."""
@@ -29,6 +34,7 @@ class Reversal:
     def __init__(self, *, preparer: Preparer, ledger: Ledger) -> None:
         self._preparer = preparer
         self._ledger = ledger
+        self._long = asyncio.Lock()
 
     async def prepare(self, request: ReverseInvoiceRequest, *, reload: bool) -> Prepared:
         """Draw up the red and judge it.
@@ -40,20 +46,44 @@ class Reversal:
         name = parse_invoice_name(request.name)
         asked = parse_point_name(request.point) if request.point else None
         blue = await self._blue(request, name)
+        if len(blue.content) <= SHORT_BYTES_MAX:
+            return await self._red(request, name, asked, blue, reload=reload)
+        del blue  # whoever waits for its turn holds nothing large
+        async with self._long:
+            blue = await self._blue(request, name)
+            return await self._red(request, name, asked, blue, reload=reload)
+
+    async def _red(
+        self,
+        request: ReverseInvoiceRequest,
+        name: InvoiceName,
+        asked: PointName | None,
+        blue: Entry,
+        *,
+        reload: bool,
+    ) -> Prepared:
         place = asked or PointName(blue.tax_number, blue.point)
         if place.taxpayer != name.taxpayer:  # the point's taxpayer has no such invoice
             raise RedOriginalNotFound(name.code, name.number)
         red_type = _type(request, blue)
         seat = await self._preparer.seat(place.taxpayer, place.point, reload=reload)
+        long, slices = len(blue.content) > SHORT_BYTES_MAX, self._preparer.slices
+        members = content.read(blue.content)
+        if long:
+            await slices.breathe()
         draft = reversal.full_red(
-            content.read(blue.content),
+            members,
             type=red_type,
             clerk=request.clerk,
             red_reason=request.red_reason,
             red_notice_number=request.red_notice_number,
             original=Original(code=blue.code, number=blue.number),
         )
+        if long:
+            await slices.breathe()
         violations = rules.red_violations(draft, seat.record.taxpayer)
+        if long:
+            await slices.breathe()
         return self._preparer.judged(request.request_id, draft, seat, violations, mirrored=True)
 
     async def _blue(self, request: ReverseInvoiceRequest, name: InvoiceName) -> Entry:

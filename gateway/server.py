@@ -80,7 +80,10 @@ async def running(parts: Parts) -> AsyncIterator[str]:
     # Unique per process, and readable in a row left behind.
     worker = f"{os.getpid()}-{secrets.token_hex(6)}"
     async with contextlib.AsyncExitStack() as stack:
-        hub = ChangeHub(config.watch.count_max)
+        hub = ChangeHub(
+            config.watch.count_max,
+            watch_count_max_per_taxpayer=config.watch.count_max_per_taxpayer,
+        )
         uploader = Uploader(
             ledger=parts.ledger,
             authorities=parts.authorities,
@@ -126,7 +129,13 @@ async def running(parts: Parts) -> AsyncIterator[str]:
         )
         stack.push_async_callback(statements.close, grace_s=config.server.drain_s)
         sweep = Sweep(
-            ledger=parts.ledger, issuer=issuer, statements=statements, clock=clock, worker=worker
+            ledger=parts.ledger,
+            signer=parts.signer,
+            registry=registry,
+            issuer=issuer,
+            statements=statements,
+            clock=clock,
+            worker=worker,
         )
         await sweep.start()
         stack.push_async_callback(sweep.close)

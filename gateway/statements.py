@@ -138,8 +138,10 @@ class Statements:
         tasks = []
         for record in orphans:
             key = record.tenant, record.request_id
-            if self._closing or key in self._running or not await self._signable(record):
+            if key in self._running or not await self._signable(record):
                 continue
+            if self._refusal() is not None:
+                break
             if key not in self._running:  # looked at again, since a caller may have come meanwhile
                 tasks.append(self._begin(key, None, self._finished(record, replayed=True)).task)
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
@@ -190,8 +192,7 @@ class Statements:
     async def _signable(self, record: StatementRecord) -> bool:
         try:
             return self._signer.available((await self._key(record)).key_id)
-        except HsmUnavailable as error:
-            log.warning("sweep.left", number=record.number, code=record.code, cause=error.message)
+        except HsmUnavailable:
             return False
 
     async def _stated(self, record: StatementRecord, replayed: bool) -> Stated:  # noqa: FBT001 - as the ledger answers it

@@ -4,42 +4,28 @@ A watch keeps nothing but its positions, which its caller has too, in the last t
 the caller has taken what it was sent, so that a slow one costs a piece of memory and no more.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final
 
 import orjson
 
-from gateway import convert, requests
-from gateway.change_hub import ChangeHub
+from gateway import requests
+from gateway.change_hub import ChangeHub, Listener
+from gateway.change_pieces import Pieces, Place
 from gateway.clock import Clock
+from gateway.pace import Pace
 from gateway.registry import Registry
 from gateway.resume_token import Tokens, packed, unpacked
-from gateway.scope import Scope, scope_of
+from gateway.scope import scope_of
 from gateway.upload.waiting import first_of
 from invoice.errors import InvalidRequest
 from ledger.port import Ledger
-from ledger.queries import ChangeRecord
 from taxcontrol.v1 import invoice_query_pb2 as pb2
 
-_PIECE_COUNT_MAX: Final = 500
-_PIECE_BYTES_MAX: Final = 4 * 1024 * 1024
 # How long a change of another process may stay unseen, and a caller without a word.
 _LOOK_S: Final = 1.0
 _SILENCE_S: Final = 15.0
-
-_UPLOAD_TYPES: Final = {
-    f"{event}{verdict}": pb2.InvoiceChange.Type.Value(f"TYPE_UPLOAD_{verdict}")
-    for event in ("", "VOID_", "BLANK_VOID_")
-    for verdict in ("ACCEPTED", "REJECTED", "SIGNATURE_REJECTED", "RETRIED")
-}
-_TYPES: Final = _UPLOAD_TYPES | {
-    "ISSUED": pb2.InvoiceChange.TYPE_ISSUED,
-    "PARTLY_REVERSED": pb2.InvoiceChange.TYPE_PARTLY_REVERSED,
-    "REVERSED": pb2.InvoiceChange.TYPE_REVERSED,
-    "RESTORED": pb2.InvoiceChange.TYPE_RESTORED,
-    "VOIDED": pb2.InvoiceChange.TYPE_VOIDED,
-    "BLANK_VOIDED": pb2.InvoiceChange.TYPE_BLANK_VOIDED,
-}
 
 
 class Watcher:
@@ -61,6 +47,8 @@ class Watcher:
         self._hub = hub
         self._clock = clock
         self._tenant = tenant
+        self._pace = Pace()
+        self._pieces = Pieces(ledger=ledger, hub=hub, tokens=tokens, tenant=tenant)
 
     async def watch(
         self, request: pb2.WatchInvoicesRequest
@@ -74,40 +62,39 @@ class Watcher:
         if request.type:
             requests.check_type(request.type)
         scope = await scope_of(request.parent, registry=self._registry, tenant=self._tenant)
-        bound = self._bound(request)
-        with self._hub.listening(scope.tax_number) as stirred:
-            positions = await self._begin(request, scope, bound)
-            yield pb2.WatchInvoicesResponse(resume_token=self._token(bound, positions))
+        place = Place(scope, request.type, self._bound(request))
+        with self._hub.listening(scope.tax_number) as listener:
+            positions = await self._begin(request, place, listener)
+            yield self._silence(place, positions)
             spoke_at = self._clock.monotonic()
             while True:
                 self._hub.check()
-                stirred.clear()  # before reading: what comes meanwhile is read next time
-                piece = await self._piece(scope, request.type, positions)
-                for change in piece:
+                listener.stirred.clear()  # before reading: what comes meanwhile is read next time
+                piece = await self._pieces.read(place, positions, listener)
+                for change, message in piece.told():
                     positions[change.meter_id] = change.change_number
-                    if change.record is None:
+                    if message is None:
                         continue
-                    yield pb2.WatchInvoicesResponse(
-                        change=_wire(change), resume_token=self._token(bound, positions)
-                    )
+                    await self._pace.turn()
+                    yield message
                     spoke_at = self._clock.monotonic()
                     self._hub.check()
                 if self._clock.monotonic() - spoke_at >= _SILENCE_S:
-                    yield pb2.WatchInvoicesResponse(resume_token=self._token(bound, positions))
+                    yield self._silence(place, positions)
                     spoke_at = self._clock.monotonic()
-                if not piece:
-                    await first_of(stirred, _LOOK_S, self._clock)
+                if not piece.changes:
+                    await first_of(listener.stirred, _LOOK_S, self._clock)
 
     async def _begin(
-        self, request: pb2.WatchInvoicesRequest, scope: Scope, bound: bytes
+        self, request: pb2.WatchInvoicesRequest, place: Place, listener: Listener
     ) -> dict[int, int]:
         """The positions a watch starts from; a meter that is missing is at its beginning."""
         if request.from_beginning and not request.resume_token:
             return {}
-        now = await self._ledger.positions(self._tenant, scope.tax_number, type=request.type)
+        now = await self._now(place, listener)
         if not request.resume_token:
             return now
-        payload = self._tokens.read(request.resume_token, bound, field="resume_token")
+        payload = self._tokens.read(request.resume_token, place.bound, field="resume_token")
         positions = unpacked(payload)
         if any(number > now.get(meter, 0) for meter, number in positions.items()):
             # As of a ledger that was put back to an earlier time: what it knows is not what was.
@@ -116,30 +103,19 @@ class Watcher:
             )
         return positions
 
-    async def _piece(
-        self, scope: Scope, type_code: str, positions: dict[int, int]
-    ) -> list[ChangeRecord]:
-        return await self._ledger.changes(
-            self._tenant,
-            scope.tax_number,
-            after=positions,
-            type=type_code,
-            point=scope.point,
-            count_max=_PIECE_COUNT_MAX,
-            bytes_max=_PIECE_BYTES_MAX,
+    async def _now(self, place: Place, listener: Listener) -> dict[int, int]:
+        reading = asyncio.ensure_future(
+            self._ledger.positions(self._tenant, place.scope.tax_number, type=place.type)
         )
+        try:
+            return await listener.unless_closed(reading)
+        finally:
+            reading.cancel()
+
+    def _silence(self, place: Place, positions: dict[int, int]) -> pb2.WatchInvoicesResponse:
+        """A message without a change: where the watch stands."""
+        token = self._tokens.make(place.bound, packed(positions))
+        return pb2.WatchInvoicesResponse(resume_token=token)
 
     def _bound(self, request: pb2.WatchInvoicesRequest) -> bytes:
         return orjson.dumps(["watch", self._tenant, request.parent, request.type])
-
-    def _token(self, bound: bytes, positions: dict[int, int]) -> str:
-        return self._tokens.make(bound, packed(positions))
-
-
-def _wire(change: ChangeRecord) -> pb2.InvoiceChange:
-    assert change.record is not None
-    return pb2.InvoiceChange(
-        type=_TYPES[change.what],
-        change_time=convert.timestamp(change.at),
-        invoice=convert.invoice(change.record, certificates=False),
-    )

@@ -78,8 +78,13 @@ MIRROR_RULES: Final[_Rules] = (
 
 def violations(draft: Draft, taxpayer: Taxpayer) -> tuple[Violation, ...]:
     """Name every rule that ``draft`` breaks, judged against one version of its taxpayer."""
+    return tuple(chain.from_iterable(violations_in_turn(draft, taxpayer)))
+
+
+def violations_in_turn(draft: Draft, taxpayer: Taxpayer) -> Iterator[Iterator[Violation]]:
+    """Name the same rule by rule, for who must see to something else between two of them."""
     case = Case.of(draft, taxpayer)
-    return _broken(VAT_RULES if case.type.vat else UNTAXED_RULES, case)
+    return (rule(case) for rule in (VAT_RULES if case.type.vat else UNTAXED_RULES))
 
 
 def red_violations(draft: Draft, taxpayer: Taxpayer) -> tuple[Violation, ...]:

@@ -1,6 +1,7 @@
 """Request ids on admin writes: bound with the effect, replayed or refused afterwards (I3)."""
 
-from typing import Any
+from hashlib import sha256
+from typing import Any, Final
 
 import apsw
 
@@ -22,9 +23,13 @@ _BIND = """
 INSERT INTO request_id (tenant, request_id, action, request, effect) VALUES (?, ?, ?, ?, ?)
 """
 _AUDIT = """
-INSERT INTO audit (tenant, actor, action, target, request_id, reason, detail, at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO audit (tenant, actor, action, target, request_id, reason, detail, at, request_digest)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+AUTHORITY: Final = "authority"
+"""Who answers, on the audit record."""
+ANSWER: Final = "answer"
+"""What it does there."""
 
 
 def find_binding(connection: apsw.Connection, tenant: str, request_id: str) -> Binding | None:
@@ -77,8 +82,28 @@ def bind(
             act.reason,
             to_json(effect),
             act.at,
+            request_digest(binding.request),
         ),
     )
+
+
+def record_answer(
+    connection: apsw.Connection,
+    tenant: str,
+    request_id: str,
+    *,
+    target: str,
+    answer: Json,
+    now: float,
+) -> None:
+    """Put on record what the authority answered to what was bound before."""
+    values = (tenant, AUTHORITY, ANSWER, target, request_id, "", to_json(answer), now, None)
+    connection.execute(_AUDIT, values)
+
+
+def request_digest(request: bytes) -> bytes:
+    """Return how the audit record knows a request."""
+    return sha256(request).digest()
 
 
 def _differences(first: bytes, second: bytes) -> list[str]:

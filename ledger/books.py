@@ -4,7 +4,7 @@ One read snapshot, one pass over the invoices in the order they were reserved, o
 what hangs on them. What is kept meanwhile grows with segments, meters and keys, never with invoices.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -16,18 +16,20 @@ from ledger.books_changes import check_changes
 from ledger.books_events import check_events
 from ledger.books_invoices import InvoiceCheck
 from ledger.books_keys import Keys
+from ledger.books_lives import check_lives
 from ledger.books_meters import check_meters
 from ledger.books_operators import check_operators
 from ledger.books_reds import check_reversals
 from ledger.books_rows import page
 from ledger.books_statements import check_statements
 from ledger.books_stock import Shelves, check_grants
+from ledger.books_submissions import check_submissions
 from ledger.books_tally import Findings, Tally, found
 from ledger.books_writes import check_writes
 from ledger.database import unavailable
 from ledger.opening import Connect, connect_reader
 from ledger.records import BooksProgress, Finding
-from ledger.secrets import BUYER_DIGEST, buyer_digest, secret
+from ledger.secrets import BUYER_DIGEST, RESUME_TOKEN, SECRET_BYTES, buyer_digest, secret
 from ledger.values import fetch_one
 
 Verify: TypeAlias = Callable[[bytes, str, bytes, bytes], bool]
@@ -86,7 +88,9 @@ class _Check:
         ):
             yield self._word(findings)
         yield self._word(check_events(connection, tally))
-        for findings in check_changes(connection, tally):
+        yield self._word(check_submissions(connection, tally))
+        yield self._word(check_changes(connection))
+        for findings in check_lives(connection):
             yield self._word(findings)
         yield self._word(check_meters(connection, tally))
         yield self._word(check_writes(connection))
@@ -94,16 +98,24 @@ class _Check:
 
     def _invoices(self, shelves: Shelves) -> Iterator[BooksProgress]:
         connection = self._connection
-        try:
-            buyer_key = secret(connection, BUYER_DIGEST)
-        except LookupError as error:
-            buyer_key = b""
-            yield self._word([found("I9_BUYER", "ledger", str(error))])
+        buyer_key = yield from self._secret(BUYER_DIGEST, "I9_BUYER")
+        yield from self._secret(RESUME_TOKEN, "I9_TOKENS")
         check = InvoiceCheck(self._keys, shelves, self._tally, partial(buyer_digest, buyer_key))
         rows, unreadable = page(connection, 0)
         while rows or unreadable:
             yield self._word([*unreadable, *check.rows(rows)])
             rows, unreadable = page(connection, check.last_invoice_id(rows, unreadable))
+
+    def _secret(self, name: str, check: str) -> Generator[BooksProgress, None, bytes]:
+        try:
+            key = secret(self._connection, name)
+        except LookupError as error:
+            yield self._word([found(check, "ledger", str(error))])
+            return b""
+        if len(key) != SECRET_BYTES:
+            message = f"its secret {name} has {len(key)} bytes, not {SECRET_BYTES}"
+            yield self._word([found(check, "ledger", message)])
+        return key
 
     def _word(self, findings: Findings, *, done: bool = False) -> BooksProgress:
         told: tuple[Finding, ...] = tuple(findings)
@@ -116,6 +128,8 @@ class _Check:
             issued_count=tally.issued_count,
             reserved_count=tally.reserved_count,
             uploaded_count=tally.uploaded_count,
+            rejected_count=tally.rejected_count,
+            pending_count=tally.pending_count,
             signature_count=self._keys.right_count,
             done=done,
             balanced=done and self._balanced,

@@ -1,12 +1,13 @@
 """The books of events: each belongs to its invoice or statement, and to its family."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import apsw
 
 from ledger.books_tally import Tally, found
 from ledger.records import Finding
-from ledger.values import fetch
+from ledger.values import fetch, fetch_one
 
 # Of the issue of a blue and of a blank void nobody else's event depends.
 _ASTRAY = """
@@ -28,16 +29,29 @@ SELECT o.event_id, o.event, o.event <> 'ISSUE' AND t.invoice_id IS NULL,
        END
     OR o.issue_time IS NOT iif(o.event = 'ISSUE', i.issue_time, t.statement_time)
 """
-_REFUSED = """
-SELECT i.tax_number, i.machine_number, i.type, o.event, o.invoice_id
-  FROM outbox AS o
-  JOIN invoice AS i ON i.invoice_id = o.invoice_id
- WHERE o.state IN ('REJECTED', 'SIGNATURE_REJECTED')
+_COUNTS = """
+SELECT count(*) FILTER (WHERE state IN ('REJECTED', 'SIGNATURE_REJECTED')),
+       count(*) FILTER (WHERE state NOT IN ('REJECTED', 'SIGNATURE_REJECTED'))
+  FROM outbox
 """
+# The last that the books have heard of the time. A gateway at work beats every few seconds.
+_NOW = """
+SELECT max(ifnull((SELECT max(beat_at) FROM worker), 0),
+           ifnull((SELECT at FROM audit ORDER BY audit_id DESC LIMIT 1), 0),
+           ifnull((SELECT created_at FROM submission ORDER BY submission_number DESC LIMIT 1), 0))
+"""
+_STUCK = """
+SELECT event_id, not_before, batch_count_max
+  FROM outbox
+ WHERE not_before > ? OR batch_count_max < 1
+"""
+# Whoever puts an event off means moments; the rest is left for clocks.
+_PUT_OFF_S_MAX: Final = 48 * 3600.0
 
 
 def check_events(connection: apsw.Connection, tally: Tally) -> Iterator[Finding]:
-    """Check every event, and add up those that were refused."""
+    """Check every event, and add up those that were refused and those that are open."""
+    ((tally.rejected_count, tally.pending_count),) = fetch(connection, _COUNTS)
     for event_id, event, unstated, wrong_family, wrong_time in fetch(connection, _ASTRAY):
         subject = f"events/{event_id}"
         if unstated:
@@ -47,7 +61,15 @@ def check_events(connection: apsw.Connection, tally: Tally) -> Iterator[Finding]
             yield found("I6_UPLOADED", subject, "it keeps in step with another family")
         if wrong_time:
             yield found("I6_UPLOADED", subject, "its time is not that of what it reports")
-    for *meter, event, invoice_id in connection.execute(_REFUSED):
-        tax_number, machine_number, type_code = meter
-        sums = tally.meters[str(tax_number), str(machine_number), str(type_code)]
-        sums.refused[str(event)].add(int(str(invoice_id)))
+    yield from _check_pace(connection)
+
+
+def _check_pace(connection: apsw.Connection) -> Iterator[Finding]:
+    """Check that nothing keeps an event from ever being sent."""
+    latest = fetch_one(connection, _NOW) + _PUT_OFF_S_MAX
+    for event_id, not_before, batch_count_max in fetch(connection, _STUCK, (latest,)):
+        subject = f"events/{event_id}"
+        if not_before > latest:
+            yield found("I6_UPLOADED", subject, f"it is put off until {not_before:.0f}")
+        if batch_count_max is not None and batch_count_max < 1:
+            yield found("I6_UPLOADED", subject, f"it goes in batches of {batch_count_max}")

@@ -14,6 +14,7 @@ from ledger.books_keys import Keys
 from ledger.books_reds import blue_faults, red_faults
 from ledger.books_rows import Stored
 from ledger.books_stock import Shelf, Shelves
+from ledger.books_submissions import acceptance_faults
 from ledger.books_tally import MeterTally, Tally, found, invoice_subject
 from ledger.records import Finding
 from ledger.values import Row
@@ -69,7 +70,7 @@ class InvoiceCheck:
         if stored.state == "RESERVED":
             yield from self._reserved(stored)
         elif stored.state == "BLANK_VOIDED":
-            yield from self._blank_voided(stored)
+            yield from _blank_voided(stored)
         else:
             yield from self._issued(stored)
 
@@ -122,35 +123,26 @@ class InvoiceCheck:
             yield "I6_STATED", f"there is a {stored.statement_kind} and it is still RESERVED"
         yield from _never_sent(stored)
 
-    def _blank_voided(self, stored: Stored) -> _Faults:
-        meter = self._meter(stored)
-        if stored.statement_kind != "BLANK_VOID":
-            yield "I6_STATED", "it is BLANK_VOIDED and nothing says so"
-        elif stored.statement_state == "SETTLED":
-            meter.changes["BLANK_VOIDED"].add(stored.invoice_id)
-        yield from _never_sent(stored)
-
     def _issued(self, stored: Stored) -> _Faults:
-        meter = self._meter(stored)
-        meter.changes["ISSUED"].add(stored.invoice_id)
         self._tally.issued_count += 1
         yield from self._signature(stored)
         yield from _stated(stored)
-        if stored.state == "VOIDED":
-            meter.changes["VOIDED"].add(stored.invoice_id)
         accepted = stored.submission_number is not None
-        if accepted:
-            meter.changes["ACCEPTED"].add(stored.invoice_id)
-            self._tally.uploaded_count += 1
         count = stored.event_count + accepted
-        if count == 0 and stored.void_accepted:
-            # The authority has refused it and then accepted its void, which carried it along.
-            meter.resolved.add(stored.invoice_id)
-        elif count != 1:
+        # Of what the authority has refused it may accept the void, which carries it along.
+        if count != 1 and not (count == 0 and stored.void_accepted):
             where = f"{stored.event_count} times in the outbox, {int(accepted)} times accepted"
             yield "I6_UPLOADED", where
-        if accepted and not stored.submission_count:
-            yield "I6_UPLOADED", f"there is no submission {stored.submission_number}"
+        if stored.submission_number is not None:
+            yield from self._accepted(stored, stored.submission_number)
+
+    def _accepted(self, stored: Stored, submission_number: int) -> _Faults:
+        self._tally.uploaded_count += 1
+        if stored.accepted_sum is not None:
+            self._tally.add_accepted(submission_number, stored.invoice_id, "ISSUE")
+        submission = stored.submission_tax_number, stored.submission_state
+        for fault in acceptance_faults(stored.tax_number, submission_number, submission):
+            yield "I6_UPLOADED", fault
 
     def _signature(self, stored: Stored) -> _Faults:
         signature, signed = stored.signature, stored.content
@@ -164,6 +156,12 @@ class InvoiceCheck:
 
     def _meter(self, stored: Stored) -> MeterTally:
         return self._tally.meters[stored.tax_number, stored.machine_number, stored.type]
+
+
+def _blank_voided(stored: Stored) -> _Faults:
+    if stored.statement_kind != "BLANK_VOID":
+        yield "I6_STATED", "it is BLANK_VOIDED and nothing says so"
+    yield from _never_sent(stored)
 
 
 def _never_taken(stored: Stored) -> _Faults:

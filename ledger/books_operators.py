@@ -1,30 +1,35 @@
 """The books of operators' writes: where they put numbers, and what they decided about uploads."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import apsw
 
+from ledger.bindings import ANSWER, AUTHORITY
 from ledger.books_tally import found
 from ledger.records import Finding
-from ledger.values import Row, fetch, from_json
+from ledger.values import fetch, from_json
 
 _EFFECTS = """
 SELECT r.request_id, r.effect
   FROM audit AS a
-  JOIN request_id AS r ON r.tenant = a.tenant AND r.request_id = a.request_id
- WHERE r.action <> 'issue'
+  JOIN request_id AS r
+    ON r.tenant = a.tenant AND r.request_id = a.request_id AND r.action = a.action
  ORDER BY a.audit_id
 """
+_ANSWERS = f"""
+SELECT detail, at FROM audit WHERE actor = '{AUTHORITY}' AND action = '{ANSWER}' ORDER BY audit_id
+"""  # noqa: S608 - constants
 _SEGMENTS = """
 SELECT segment_id, tax_number, type, point, code, first, count, next, returning_count,
        returned_count
   FROM segment
 """
 _RETURNS = """
-SELECT r.request_id, r.authority_request_id, r.state, r.segment_id, r.count,
-       s.segment_id IS NULL, s.tax_number = r.tax_number AND s.type = r.type,
-       s.first = r.first AND s.next = s.first AND s.count = r.count,
+SELECT r.request_id, r.authority_request_id, r.segment_id, r.tax_number, r.type, r.first, r.count,
+       r.state, r.return_serial, r.refusal, r.answered_at,
+       (s.tax_number, s.type, s.first, s.next, s.count)
+           IS (r.tax_number, r.type, r.first, r.first, r.count),
        s.returning_count, s.returned_count
   FROM stock_return AS r
   LEFT JOIN segment AS s ON s.segment_id = r.segment_id
@@ -37,6 +42,46 @@ SELECT m.tax_number, count(*)
  WHERE c.what IN ('RETRIED', 'VOID_RETRIED', 'BLANK_VOID_RETRIED')
  GROUP BY m.tax_number
 """
+
+_RETURNED: Final = ("segment_id", "tax_number", "type", "first", "count")
+
+
+class _Return(NamedTuple):
+    """A row of ``_RETURNS``; ``same`` and what follows are of its segment."""
+
+    request_id: str
+    authority_request_id: str
+    segment_id: int
+    tax_number: str
+    type: str
+    first: int
+    number_count: int
+    state: str
+    return_serial: str
+    refusal: str
+    answered_at: float | None
+    same: int
+    returning_count: int | None
+    returned_count: int | None
+
+    @property
+    def wish(self) -> tuple[object, ...]:
+        """Under which id what was to be returned."""
+        whose = self.request_id, self.segment_id, self.tax_number
+        return (*whose, self.type, self.first, self.number_count)
+
+    @property
+    def answers(self) -> list[tuple[object, ...]]:
+        """What the record must have of it."""
+        if self.state == "REQUESTED" and self.answered_at is None:
+            return []
+        return [(self.state, self.return_serial, self.refusal, self.answered_at)]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether its segment is just what is on its way, or gone."""
+        tail = (self.number_count, 0) if self.state == "REQUESTED" else (0, self.number_count)
+        return bool(self.same) and (self.returning_count, self.returned_count) == tail
 
 
 def check_operators(connection: apsw.Connection) -> Iterator[Finding]:
@@ -58,18 +103,23 @@ class _Told:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.segments: dict[int, dict[str, Any]] = {}
-        self.returns: dict[str, tuple[str, int]] = {}
+        self.returns: dict[str, tuple[Any, ...]] = {}
+        self.answers: dict[str, list[tuple[object, ...]]] = {}
         self.controls: dict[str, dict[str, Any]] = {}
         self.retried: dict[str, int] = {}
         for request_id, text in fetch(connection, _EFFECTS):
             self._take(request_id, from_json(text))
+        for text, at in fetch(connection, _ANSWERS):
+            answer = from_json(text)
+            told = *(answer[name] for name in ("state", "return_serial", "refusal")), at
+            self.answers.setdefault(answer["return"], []).append(told)
 
     def _take(self, request_id: str, effect: dict[str, Any]) -> None:
         for segment in effect.get("segments", ()):
             self.segments[segment["segment_id"]] = segment
         if "return" in effect:
             segment = effect["segment"]
-            self.returns[effect["return"]] = request_id, segment["segment_id"]
+            self.returns[effect["return"]] = request_id, *(segment[name] for name in _RETURNED)
             self.segments.setdefault(segment["segment_id"], segment)
         if "retried_count" in effect:
             tax_number, count = effect["tax_number"], effect["retried_count"]
@@ -113,31 +163,31 @@ def _misplaced(segment_id: int, message: str) -> Finding:
 
 
 def _check_returns(connection: apsw.Connection, told: _Told) -> Iterator[Finding]:
-    """Check each return against its segment, and each tail of a segment against its return."""
+    """Check each return against its wish, answer and segment, and each tail against its return."""
     tails = {row[0]: row[8:] for row in fetch(connection, _SEGMENTS) if row[8] or row[9]}
-    asked = dict(told.returns)
+    asked, answered = dict(told.returns), dict(told.answers)
     for row in fetch(connection, _RETURNS):
-        request_id, authority_request_id, state, segment_id, *_ = row
-        if asked.pop(authority_request_id, None) != (request_id, segment_id):
-            yield found(
-                "I3_EXACTLY_ONCE", request_id, "a return was wished for under an unbound id"
-            )
-        if state != "REFUSED":
+        stored = _Return(*row)
+        request_id, segment_id = stored.request_id, stored.segment_id
+        if asked.pop(stored.authority_request_id, None) != stored.wish:
+            message = "a return was wished for under an unbound id, or is another"
+            yield found("I3_EXACTLY_ONCE", request_id, message)
+        if answered.pop(stored.authority_request_id, []) != stored.answers:
+            message = f"the authority is not on record to have answered its return: {stored.state}"
+            yield found("I9_AUDITED", request_id, message)
+        if stored.state != "REFUSED":
             tails.pop(segment_id, None)
-            if not _agrees(row):
-                message = f"its return {request_id} is {state} and has other numbers"
+            if not stored.agrees:
+                message = f"its return {request_id} is {stored.state} and has other numbers"
                 yield _misplaced(segment_id, message)
     for segment_id in tails:
         yield _misplaced(segment_id, "some of it is on its way back, and nobody returns it")
-    for request_id, _ in asked.values():
-        yield found("I3_EXACTLY_ONCE", request_id, "it is bound to a return and there is none")
-
-
-def _agrees(row: Row) -> bool:
-    _, _, state, _, count, gone, same_kind, same_numbers, returning_count, returned_count = row
-    tail = (count, 0) if state == "REQUESTED" else (0, count)
-    right = bool(same_kind) and bool(same_numbers)
-    return not gone and right and (returning_count, returned_count) == tail
+    for request_id, *_ in asked.values():
+        message = "it is bound to a return and there is none"
+        yield found("I3_EXACTLY_ONCE", request_id, message)
+    for authority_request_id in answered:
+        message = "the authority answered a return that there is not"
+        yield found("I9_AUDITED", authority_request_id, message)
 
 
 def _check_controls(connection: apsw.Connection, told: _Told) -> Iterator[Finding]:

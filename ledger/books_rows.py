@@ -15,8 +15,7 @@ SELECT i.invoice_id, i.tax_number, i.code, i.number, i.tenant, i.request_id, i.f
        c.content, s.signature, s.key_id, s.check_code, s.fiscal_code, r.action, r.invoice_id,
        i.submission_number,
        (SELECT count(*) FROM outbox AS o WHERE o.invoice_id = i.invoice_id AND o.event = 'ISSUE'),
-       (SELECT count(*) FROM submission AS m WHERE m.submission_number = i.submission_number),
-       i.buyer_digest, t.kind, t.state, t.request_id, t.submission_number,
+       m.tax_number, m.state, m.accepted_sum, i.buyer_digest, t.kind, t.state, t.request_id, t.submission_number,
        v.issued_count, v.issued_net_fen, d.tax_number, d.red_notice_number, d.live, d.original_id,
        b.tax_number, b.type, b.kind, b.code, b.number
   FROM invoice AS i
@@ -27,6 +26,7 @@ SELECT i.invoice_id, i.tax_number, i.code, i.number, i.tenant, i.request_id, i.f
   LEFT JOIN reversal AS v ON v.invoice_id = i.invoice_id
   LEFT JOIN red AS d ON d.invoice_id = i.invoice_id
   LEFT JOIN invoice AS b ON b.invoice_id = d.original_id
+  LEFT JOIN submission AS m ON m.submission_number = i.submission_number
 """
 _PAGE = _ROWS + f"WHERE i.invoice_id > ? ORDER BY i.invoice_id LIMIT {_PAGE_ROWS}"
 _ONE = _ROWS + "WHERE i.invoice_id = ?"
@@ -60,7 +60,9 @@ class Stored(NamedTuple):
     bound_id: int | None
     submission_number: int | None
     event_count: int
-    submission_count: int
+    submission_tax_number: str | None
+    submission_state: str | None
+    accepted_sum: int | None
     buyer_digest: bytes | None
     statement_kind: str | None
     statement_state: str | None

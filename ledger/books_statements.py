@@ -7,6 +7,7 @@ import apsw
 
 from invoice.statements import StatementKind, facts, invoice_digest, month
 from ledger.books_keys import Keys
+from ledger.books_submissions import acceptance_faults
 from ledger.books_tally import Tally, found, invoice_subject
 from ledger.records import Finding
 from ledger.values import fetch
@@ -18,13 +19,12 @@ SELECT t.statement_id, t.tenant, t.request_id, t.kind, t.tax_number, t.machine_n
        i.issue_time, c.content, i.invoice_id,
        (SELECT count(*) FROM outbox AS o WHERE o.invoice_id = t.invoice_id AND o.event <> 'ISSUE'),
        (SELECT count(*) FROM outbox AS o WHERE o.invoice_id = t.invoice_id AND o.event = t.kind),
-       (SELECT count(*)
-          FROM submission AS m
-         WHERE m.submission_number = t.submission_number AND m.tax_number = t.tax_number),
+       m.tax_number, m.state, m.accepted_sum,
        (SELECT action FROM request_id AS r WHERE r.tenant = t.tenant AND r.request_id = t.request_id)
   FROM statement AS t
   LEFT JOIN invoice AS i ON i.invoice_id = t.invoice_id
   LEFT JOIN content AS c ON c.invoice_id = t.invoice_id
+  LEFT JOIN submission AS m ON m.submission_number = t.submission_number
  WHERE t.statement_id > ?
  ORDER BY t.statement_id
  LIMIT 1000
@@ -59,7 +59,9 @@ class _Stored(NamedTuple):
     invoice_id: int
     event_count: int
     own_event_count: int
-    submission_count: int
+    submission_tax_number: str | None
+    submission_state: str | None
+    accepted_sum: int | None
     action: str | None
 
     @property
@@ -147,11 +149,13 @@ def _settled(stored: _Stored, keys: Keys, tally: Tally) -> Iterator[tuple[str, s
     for fault in keys.faults(key, tag, stored.content, stored.signature or b""):
         yield "I5_SIGNED", f"its {stored.kind}: {fault}"
     accepted = stored.submission_number is not None
-    if accepted:
-        meter = tally.meters[stored.tax_number, stored.machine_number, stored.type]
-        meter.changes[f"{stored.kind}_ACCEPTED"].add(stored.invoice_id)
     if stored.own_event_count + accepted != 1 or stored.event_count != stored.own_event_count:
         where = f"{stored.event_count} times in the outbox, {int(accepted)} times accepted"
         yield "I6_UPLOADED", f"its {stored.kind} is {where}"
-    if accepted and not stored.submission_count:
-        yield "I6_UPLOADED", f"there is no submission {stored.submission_number}"
+    if stored.submission_number is None:
+        return
+    if stored.accepted_sum is not None:
+        tally.add_accepted(stored.submission_number, stored.invoice_id, stored.kind)
+    submission = stored.submission_tax_number, stored.submission_state
+    for fault in acceptance_faults(stored.tax_number, stored.submission_number, submission):
+        yield "I6_UPLOADED", f"its {stored.kind}: {fault}"

@@ -15,7 +15,7 @@ from stock.custody import custody, uncovered
 from stock.segment import Segment
 
 _GRANTS = """
-SELECT grant_number, grant_id, tax_number, code, width, first, count, first_number, last_number, state
+SELECT grant_number, grant_id, prefix, code, width, first, count, first_number, last_number, state
   FROM stock_grant
  WHERE state IN ('GRANTED', 'CONFIRMED')
  ORDER BY code, width, first_number
@@ -25,6 +25,14 @@ SELECT segment_id, code, prefix, width, first, count, next, returning_count, ret
        grant_number, tax_number, type, point
   FROM segment
  ORDER BY tax_number, code, width, prefix, first
+"""
+_PARTS = """
+SELECT s.segment_id, g.grant_number IS NULL OR g.state <> 'CONFIRMED',
+       (s.tax_number, s.type, s.code, s.prefix, s.width)
+           IS NOT (g.tax_number, g.type, g.code, g.prefix, g.width),
+       s.first < g.first OR s.first + s.count > g.first + g.count
+  FROM segment AS s
+  LEFT JOIN stock_grant AS g ON g.grant_number = s.grant_number
 """
 
 
@@ -122,10 +130,15 @@ class Shelves:
 
 
 def check_grants(connection: apsw.Connection, shelves: Shelves) -> Iterator[Finding]:
-    """Check that grants of all taxpayers are apart, and that a grant's parts tile it."""
+    """Check that grants of all taxpayers are apart, and that a grant's parts are it, end to end."""
+    yield from _check_parts(connection)
     before: Row | None = None
     for row in fetch(connection, _GRANTS):
-        number, grant_id, _, code, width, first, count, first_number, _, state = row
+        number, grant_id, prefix, code, width, first, count, first_number, last_number, state = row
+        ends = _number_text(prefix, width, first), _number_text(prefix, width, first + count - 1)
+        if ends != (first_number, last_number):
+            message = f"it is from {first_number} to {last_number}, and should be from {ends}"
+            yield found("I2_GAPLESS", f"grants/{grant_id}", message)
         if before is not None and before[3:5] == (code, width) and before[8] >= first_number:
             yield found("I1_UNIQUE", f"grants/{grant_id}", f"overlaps grants/{before[1]}")
         before = row
@@ -138,6 +151,15 @@ def check_grants(connection: apsw.Connection, shelves: Shelves) -> Iterator[Find
                 f"grants/{grant_id}",
                 f"its parts leave [{hole[0]}, {hole[1]}) to nobody, or give it out twice",
             )
+
+
+def _check_parts(connection: apsw.Connection) -> Iterator[Finding]:
+    for segment_id, ungranted, other_kind, other_numbers in fetch(connection, _PARTS):
+        subject = f"segments/{segment_id}"
+        if ungranted:
+            yield found("I2_GAPLESS", subject, "it is part of no confirmed grant")
+        elif other_kind or other_numbers:
+            yield found("I2_GAPLESS", subject, "its grant is of another type or of other numbers")
 
 
 def _unbalanced(grant_number: int, shelves: list[Shelf]) -> Findings:
@@ -154,4 +176,11 @@ def _unbalanced(grant_number: int, shelves: list[Shelf]) -> Findings:
 
 
 def _text(segment: Segment, running: int) -> str:
-    return number_text(segment.prefix, segment.width, running)
+    return _number_text(segment.prefix, segment.width, running)
+
+
+def _number_text(prefix: str, width: int, running: int) -> str:
+    try:
+        return number_text(prefix, width, running)
+    except ValueError:
+        return ""  # it does not fit, so no number is it

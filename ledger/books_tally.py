@@ -7,10 +7,9 @@ from typing import TypeAlias
 
 from ledger.meters import MeterName
 from ledger.records import Finding
+from ledger.sums import SUM_MASK, accepted
 
 Findings: TypeAlias = Iterable[Finding]
-
-_MASK = (1 << 64) - 1
 
 
 def found(check: str, subject: str, message: str) -> Finding:
@@ -24,60 +23,30 @@ def invoice_subject(tax_number: str, code: str, number: str) -> str:
 
 
 @dataclass(slots=True)
-class Fingerprint:
-    """Which invoices, in any order, in constant space: a count and a sum of scattered ids.
-
-    Two different sets agree by chance once in 2^64.
-    """
-
-    count: int = 0
-    total: int = 0
-
-    def add(self, invoice_id: int) -> None:
-        """Add one invoice."""
-        self.count += 1
-        # Two rounds of a 64-bit finaliser, so that neighbouring ids share nothing.
-        mixed = (invoice_id ^ invoice_id >> 33) * 0xFF51AFD7ED558CCD & _MASK
-        mixed = (mixed ^ mixed >> 33) * 0xC4CEB9FE1A85EC53 & _MASK
-        self.total = self.total + (mixed ^ mixed >> 33) & _MASK
-
-    def __add__(self, other: "Fingerprint") -> "Fingerprint":
-        """Return both together; what is in both counts twice."""
-        return Fingerprint(self.count + other.count, self.total + other.total & _MASK)
-
-    def __sub__(self, other: "Fingerprint") -> "Fingerprint":
-        """Return what is left without the other."""
-        return Fingerprint(self.count - other.count, self.total - other.total & _MASK)
-
-
-def _fingerprints() -> defaultdict[str, Fingerprint]:
-    return defaultdict(Fingerprint)
-
-
-@dataclass(slots=True)
 class MeterTally:
-    """What the invoices of one meter add up to.
-
-    ``changes`` are those that must have been told, by name; ``refused`` the events in the outbox
-    that the authority refused, by kind; ``resolved`` the issues of which it took the void instead.
-    """
+    """What the invoices of one meter add up to."""
 
     reserved_count: int = 0
     reserved_amount_fen: int = 0
     last_issue_time: int = 0
-    changes: defaultdict[str, Fingerprint] = field(default_factory=_fingerprints)
-    refused: defaultdict[str, Fingerprint] = field(default_factory=_fingerprints)
-    resolved: Fingerprint = field(default_factory=Fingerprint)
 
 
 @dataclass(slots=True)
 class Tally:
-    """What all invoices add up to."""
+    """What all invoices add up to; ``accepted_sum`` of what says in which submission it was accepted."""
 
     checked_count: int = 0
     issued_count: int = 0
     reserved_count: int = 0
     uploaded_count: int = 0
+    rejected_count: int = 0
+    pending_count: int = 0
+    accepted_sum: int = 0
     meters: defaultdict[MeterName, MeterTally] = field(
         default_factory=lambda: defaultdict(MeterTally)
     )
+
+    def add_accepted(self, submission_number: int, invoice_id: int, event: str) -> None:
+        """Add an event that says that it was accepted in a submission."""
+        added = accepted(submission_number, invoice_id, event)
+        self.accepted_sum = self.accepted_sum + added & SUM_MASK

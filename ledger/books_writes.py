@@ -1,12 +1,13 @@
 """The books of request ids: each has its effect, and no effect is without its id (I3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import apsw
 
+from ledger.bindings import request_digest
 from ledger.books_tally import found
 from ledger.records import Finding
-from ledger.values import Value, fetch, fetch_one, from_json
+from ledger.values import Row, Value, fetch, fetch_one, from_json
 
 # Every invoice's id was seen to point back at it: equal counts make it one to one.
 _ISSUE_IDS = """
@@ -48,20 +49,27 @@ SELECT count(*) - (SELECT count(*) FROM invoice)
 """,
     ),
 )
-_EFFECTS = "SELECT tenant, request_id, effect FROM request_id WHERE action <> 'issue'"
+_EFFECTS = """
+SELECT r.tenant, r.request_id, r.request, r.effect, a.target, a.detail, a.request_digest
+  FROM request_id AS r
+  LEFT JOIN audit AS a
+    ON a.tenant = r.tenant AND a.request_id = r.request_id AND a.action = r.action
+ WHERE r.action <> 'issue'
+"""
 _UNBOUND_GRANTS = """
 SELECT g.request_id
   FROM stock_grant AS g
   LEFT JOIN request_id AS r ON r.tenant = g.tenant AND r.request_id = g.request_id
  WHERE r.request_id IS NULL
 """
-_UNAUDITED = """
-SELECT r.request_id
-  FROM request_id AS r
- WHERE r.action <> 'issue'
-   AND r.request_id NOT IN (SELECT a.request_id FROM audit AS a WHERE a.tenant = r.tenant)
+# What the authority grants may be another count than was wished for.
+_GRANT = """
+SELECT 1
+  FROM stock_grant
+ WHERE authority_request_id = ? AND tenant = ? AND request_id = ? AND type = ?
+   AND ? IN ('taxpayers/' || tax_number, '')
+   AND (state IN ('GRANTED', 'CONFIRMED') OR count = ?)
 """
-_GRANT = "SELECT 1 FROM stock_grant WHERE authority_request_id = ? AND request_id = ?"
 _TAXPAYER = "SELECT 1 FROM taxpayer WHERE tax_number = ? AND tenant = ?"
 _STATEMENT = """
 SELECT 1
@@ -81,23 +89,38 @@ def check_writes(connection: apsw.Connection) -> Iterator[Finding]:
     for name, statement in _PARTS:
         if fetch_one(connection, statement):
             yield found("I5_SIGNED", name, "not as many as there should be")
-    for tenant, request_id, effect in fetch(connection, _EFFECTS):
-        if not _took_effect(connection, tenant, request_id, effect):
-            yield found("I3_EXACTLY_ONCE", request_id, "it is bound and has no effect")
+    yield from _check_effects(connection)
     for (request_id,) in fetch(connection, _UNBOUND_GRANTS):
         yield found("I3_EXACTLY_ONCE", request_id, "a grant was wished for under an unbound id")
-    for (request_id,) in fetch(connection, _UNAUDITED):
-        yield found("I9_AUDITED", request_id, "an operator's write is not on record")
 
 
-def _took_effect(connection: apsw.Connection, tenant: str, request_id: str, effect: str) -> bool:
+def _check_effects(connection: apsw.Connection) -> Iterator[Finding]:
+    """Check what was asked and done under each id of an operator against the record of it."""
+    effects: Iterable[Row] = connection.execute(_EFFECTS)
+    for tenant, request_id, request, effect, target, detail, digest in effects:
+        if target is None:
+            yield found("I9_AUDITED", request_id, "an operator's write is not on record")
+        elif detail != effect:
+            yield found("I9_AUDITED", request_id, "what it did is not what is on record")
+        if digest is not None and request_digest(request) != digest:
+            yield found(
+                "I3_EXACTLY_ONCE", request_id, "it is bound to another request than was made"
+            )
+        if not _took_effect(connection, (tenant, request_id), effect, target or ""):
+            yield found("I3_EXACTLY_ONCE", request_id, "it is bound and has no effect")
+
+
+def _took_effect(
+    connection: apsw.Connection, bound: tuple[str, str], effect: str, target: str
+) -> bool:
     told = from_json(effect)
     wanted: list[tuple[str, tuple[Value, ...]]] = []
     if "grant" in told:
-        wanted.append((_GRANT, (told["grant"], request_id)))
+        wish = told["grant"], *bound, told["type"], target, told["count"]
+        wanted.append((_GRANT, wish))
     elif "statement" in told:
         names = ("statement", "code", "number", "time")
-        wanted.append((_STATEMENT, (tenant, request_id, *(told[name] for name in names))))
+        wanted.append((_STATEMENT, (*bound, *(told[name] for name in names))))
     elif "segments" not in told:  # where segments lie is checked one by one (books_operators)
-        wanted.append((_TAXPAYER, (told["tax_number"], tenant)))
+        wanted.append((_TAXPAYER, (told["tax_number"], bound[0])))
     return all(fetch_one(connection, statement, values) for statement, values in wanted)

@@ -17,7 +17,17 @@ SELECT tenant, request_id, authority_request_id, tax_number, type, count, state,
   FROM stock_grant
 """
 _ONE = _COLUMNS + "WHERE tenant = ? AND request_id = ?"
-_OPEN = _COLUMNS + "WHERE state IN ('REQUESTED', 'GRANTED') ORDER BY grant_number LIMIT ?"
+_OPEN = (
+    _COLUMNS  # noqa: S608 - put together from constants
+    + """
+ WHERE state IN ('REQUESTED', 'GRANTED')
+   AND grant_number > ifnull((SELECT grant_number
+                                FROM stock_grant
+                               WHERE tenant = ? AND request_id = ?), 0)
+ ORDER BY grant_number
+ LIMIT ?
+"""
+)
 _OPEN_COUNT = """
 SELECT ifnull(sum(count), 0)
   FROM stock_grant
@@ -136,9 +146,11 @@ def refuse_grant(
     return refused
 
 
-def open_grants(connection: apsw.Connection, count_max: int) -> list[GrantRecord]:
+def open_grants(
+    connection: apsw.Connection, after: tuple[str, str], count_max: int
+) -> list[GrantRecord]:
     """Return grants the authority must be asked about again, oldest first."""
-    return list(map(_record, fetch(connection, _OPEN, (count_max,))))
+    return list(map(_record, fetch(connection, _OPEN, (*after, count_max))))
 
 
 def grant_of(connection: apsw.Connection, tenant: str, request_id: str) -> GrantRecord:

@@ -1,7 +1,7 @@
 """A thread of its own for blocking database work, one piece after another.
 
 One hop there and one back for each piece: the queue carries a callable, its answer returns by
-``call_soon_threadsafe``. A caller that gives up waiting stops nothing.
+``call_soon_threadsafe``. A caller that gives up waiting stops nothing that has begun.
 """
 
 import asyncio
@@ -25,11 +25,21 @@ def _nothing() -> None:
 class Lane:
     """Runs blocking calls off the event loop, in the order they came.
 
-    ``idle`` runs on the same thread once nothing has come for ``idle_after_s``.
+    ``idle`` runs on the same thread once nothing has come for ``idle_after_s``. With
+    ``finishes_all`` False work that nobody waits for any more is not begun, nor is any after the
+    stop: right for reading, where an answer is all there is to it.
     """
 
-    def __init__(self, name: str, *, idle: Idle = _nothing, idle_after_s: float = 0.02) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        finishes_all: bool = True,
+        idle: Idle = _nothing,
+        idle_after_s: float = 0.02,
+    ) -> None:
         self._open = False
+        self._finishes_all = finishes_all
         self._idle = idle
         self._idle_after_s = idle_after_s
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -43,24 +53,25 @@ class Lane:
         self._open = True
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Answer ``work()`` or raise what it raises."""
-        return await self._queued(work)
+        """Answer ``work()`` or raise what it raises; :class:`LedgerUnavailable` after the stop."""
+        if not self._open:
+            raise _closed()
+        return await self._queued(work, last=False)
 
     async def stop(self, last: Callable[[], None]) -> None:
-        """Finish what is queued, then ``last``, and end the thread. No more work is taken."""
+        """Finish what runs and what must be finished, then ``last``, and end the thread."""
         if self._open:
-            finished = self._queued(last)
             self._open = False
+            finished = self._queued(last, last=True)
             self._queue.put(None)
             await finished
             self._thread.join()
 
-    def _queued(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        if not self._open:
-            raise LedgerUnavailable("the ledger is closed")
+    def _queued(self, work: Callable[[], T], *, last: bool) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
-        self._queue.put(lambda: _deliver(work, answer, loop))
+        must = last or self._finishes_all
+        self._queue.put(lambda: self._deliver(work, answer, loop, must=must))
         return answer
 
     def _work(self) -> None:
@@ -77,16 +88,31 @@ class Lane:
             piece()
             rested = False
 
+    def _deliver(
+        self,
+        work: Callable[[], T],
+        answer: asyncio.Future[T],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        must: bool,
+    ) -> None:
+        try:
+            if not must:
+                self._check_wanted(answer)
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - it is handed to the caller, whatever it is
+            _post(loop, partial(_fail, answer, error))
+        else:
+            _post(loop, partial(_finish, answer, result))
 
-def _deliver(
-    work: Callable[[], T], answer: asyncio.Future[T], loop: asyncio.AbstractEventLoop
-) -> None:
-    try:
-        result = work()
-    except BaseException as error:  # noqa: BLE001 - it is handed to the caller, whatever it is
-        _post(loop, partial(_fail, answer, error))
-    else:
-        _post(loop, partial(_finish, answer, result))
+    def _check_wanted(self, answer: asyncio.Future[T]) -> None:
+        # Read on this thread, set on the loop's: what changes just now is run once more for nothing.
+        if not self._open or answer.cancelled():
+            raise _closed()
+
+
+def _closed() -> LedgerUnavailable:
+    return LedgerUnavailable("the ledger is closed")
 
 
 def _finish(answer: asyncio.Future[T], result: T) -> None:

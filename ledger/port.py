@@ -36,6 +36,7 @@ from ledger.records import (
     ReturnRecord,
     SegmentRecord,
     Settlement,
+    SigningPlace,
     StatementRecord,
     StockLevelRecord,
     Submission,
@@ -62,7 +63,10 @@ class Ledger(Protocol):
         """
 
     async def close(self) -> None:
-        """Finish what is queued and close. Nothing is written afterwards."""
+        """Finish every write that is queued and close. Nothing is written afterwards.
+
+        Reads that wait are not begun any more: they raise ``LedgerUnavailable``.
+        """
 
     async def ping(self) -> None:
         """Prove that the ledger can be written; raise ``LedgerUnavailable`` otherwise.
@@ -72,6 +76,9 @@ class Ledger(Protocol):
 
     async def beat(self, worker: str, now: float) -> None:
         """Store that ``worker`` lives."""
+
+    async def alive(self, worker: str, now: float) -> bool:
+        """Whether the heartbeat of ``worker`` is there and younger than 3 s."""
 
     # --- the path of an invoice ---------------------------------------------------------
 
@@ -109,10 +116,21 @@ class Ledger(Protocol):
         Raises ``LedgerUnavailable`` when the commit fails: every item is then unknown.
         """
 
-    async def orphans(self, *, worker: str, now: float, count_max: int) -> list[Entry]:
-        """RESERVED entries nobody finishes, oldest first.
+    async def signing_places(
+        self, *, after: tuple[str, str] = ("", ""), count_max: int
+    ) -> list[SigningPlace]:
+        """Where anything is RESERVED, entry or statement, in the order of (tax number, machine number).
 
-        Those of ``worker`` itself, and those of workers whose heartbeat is missing or 3 s old.
+        From the first one after ``after``. The work is that for ``count_max`` places, however much
+        waits at each.
+        """
+
+    async def orphans(
+        self, *, worker: str, now: float, count_max: int, place: SigningPlace | None = None
+    ) -> list[Entry]:
+        """RESERVED entries nobody finishes, of one place or of all, oldest first.
+
+        Those of ``worker`` itself, and those of workers that are not ``alive``.
         """
 
     async def find_request(self, tenant: str, request_id: str) -> Entry | None:
@@ -191,9 +209,9 @@ class Ledger(Protocol):
         """
 
     async def orphan_statements(
-        self, *, worker: str, now: float, count_max: int
+        self, *, worker: str, now: float, count_max: int, place: SigningPlace | None = None
     ) -> list[StatementRecord]:
-        """RESERVED statements nobody finishes, oldest first; whose they are as with ``orphans``."""
+        """RESERVED statements nobody finishes, oldest first; whose and where is as with ``orphans``."""
 
     async def find_statement(self, tenant: str, request_id: str) -> StatementRecord | None:
         """The statement a void's request id stands for; None when there is none."""
@@ -214,7 +232,8 @@ class Ledger(Protocol):
 
         At most ``count_max`` and about ``bytes_max`` of them, at least one; a page may be shorter, or
         empty, while ``next`` is set: the work for a page does not grow with the ledger. Entries
-        that wait for a signature are left out. Raises ``TaxpayerNotFound``.
+        that wait for a signature are left out. Raises ``TaxpayerNotFound``, and ``Overloaded`` when
+        too many pages are waited for, in all or of this taxpayer.
         """
 
     async def positions(self, tenant: str, tax_number: str, *, type: str = "") -> dict[int, int]:
@@ -295,8 +314,13 @@ class Ledger(Protocol):
         It no longer counts as held, and its numbers, if it has any, are free to be granted.
         """
 
-    async def open_grants(self, *, count_max: int = 100) -> list[GrantRecord]:
-        """Grants that are REQUESTED or GRANTED: to be asked again after a crash."""
+    async def open_grants(
+        self, *, after: tuple[str, str] = ("", ""), count_max: int = 100
+    ) -> list[GrantRecord]:
+        """Grants that are REQUESTED or GRANTED: to be asked again after a crash.
+
+        Oldest first, from the first one after the wish ``after``, (tenant, request id).
+        """
 
     async def assign(
         self,
@@ -360,8 +384,13 @@ class Ledger(Protocol):
     ) -> ReturnRecord:
         """REFUSED by the authority: the numbers are available where they were; again is the same."""
 
-    async def open_returns(self, *, count_max: int = 100) -> list[ReturnRecord]:
-        """Returns that are REQUESTED: to be asked again after a crash."""
+    async def open_returns(
+        self, *, after: tuple[str, str] = ("", ""), count_max: int = 100
+    ) -> list[ReturnRecord]:
+        """Returns that are REQUESTED: to be asked again after a crash.
+
+        Oldest first, from the first one after the wish ``after``, (tenant, request id).
+        """
 
     async def segments(
         self, tenant: str, tax_number: str, *, after: int = 0, count_max: int = 100
@@ -408,8 +437,8 @@ class Ledger(Protocol):
     ) -> None:
         """The authority definitely refused the whole: its events are pending again.
 
-        They are due at ``not_before`` and go in batches of at most ``batch_count_max`` from now
-        on. The submission is over and its id never used again.
+        They are due at ``not_before``, 0 for at once and at most 60 s ahead (one further ahead is not
+        believed, since clocks step), and go in batches of at most ``batch_count_max`` from now on. The submission is over and its id never used again.
         """
 
     async def record_verdicts(
@@ -451,9 +480,11 @@ class Ledger(Protocol):
     ) -> tuple[int, bool]:
         """Make refused events pending again: those of ``invoices`` (code, number), or the oldest 10,000.
 
-        An ISSUE event counts on its meter again. The issue of an invoice whose void is on its way to the
-        authority is left alone. Returns how many, and whether it was replayed. Raises
-        ``TaxpayerNotFound``, ``InvalidRequest`` NOT_REJECTED at an invoice with nothing to retry.
+        An ISSUE event counts on its meter again. An event is left alone while a later one that depends on
+        it, as with ``prepare_submission``, is on its way to the authority: that one could not wait for
+        it any more. Returns how many, and whether it was replayed. Raises
+        ``TaxpayerNotFound``, ``InvoiceNotFound``, ``InvalidRequest`` NOT_REJECTED at an invoice with
+        nothing to retry.
         """
 
     async def upload_control(self, tax_number: str) -> UploadControlRecord:

@@ -6,6 +6,7 @@ integer fen; numbers are text. ``tenant`` is ``"default"`` until identity exists
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from invoice.document import Kind, Taxpayer
 from invoice.errors import InvoiceError
@@ -483,6 +484,14 @@ class UnuploadedRecord:
     attempt_count: int
 
 
+class SigningPlace(NamedTuple):
+    """What one key signs for."""
+
+    tax_number: str
+    machine_number: str
+    tenant: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something wrong in the books. ``check`` is the invariant's name (``I2_GAPLESS`` …)."""
@@ -497,7 +506,8 @@ class BooksProgress:
     """How far a check of the books is, and what it found since the last word.
 
     The counts are totals so far. The last one has ``done``; then ``balanced`` says whether
-    nothing was found at all.
+    nothing was found at all. ``rejected_count`` and ``pending_count`` are events: those that the
+    authority has refused, and those that it has not finally answered.
     """
 
     checked_count: int
@@ -506,6 +516,8 @@ class BooksProgress:
     issued_count: int = 0
     reserved_count: int = 0
     uploaded_count: int = 0
+    rejected_count: int = 0
+    pending_count: int = 0
     signature_count: int = 0
     done: bool = False
     balanced: bool = False

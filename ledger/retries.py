@@ -7,33 +7,42 @@ from itertools import chain, islice
 
 import apsw
 
-from invoice.errors import InvalidRequest
+from invoice.errors import InvalidRequest, InvoiceNotFound
 from ledger.bindings import bind, first_effect
 from ledger.bulk import Bulk
 from ledger.meters import Load, MeterName, draw_changes, take_off
 from ledger.records import Act, Binding
+from ledger.rows import invoice_name
 from ledger.taxpayers import taxpayer_of
-from ledger.values import Row, fetch
+from ledger.values import Row, fetch, fetch_one
 
 _COUNT_MAX = 10_000
-# While the void is with the authority, the issue it carries along must not arrive behind it: it
-# would be refused for good, after the void has been accepted in its place.
+# While an event that depends on this one (see uploads.py) is with the authority, this one must not
+# arrive behind it: in doubt, it goes again under the same id and waits for nobody any more. Once it
+# has its answer, whatever that is, this one may go.
 _REFUSED = """
 SELECT o.event_id, o.event, o.invoice_id, i.tax_number, i.machine_number, i.type, i.net_fen
   FROM outbox AS o
   JOIN invoice AS i ON i.invoice_id = o.invoice_id
  WHERE o.tax_number = ? AND o.state = ?
-   AND NOT (o.event = 'ISSUE'
+   AND NOT EXISTS (SELECT 1
+                     FROM outbox AS v
+                    WHERE v.family_id = ifnull(o.family_id, o.invoice_id) AND v.event = 'VOID'
+                      AND v.event_id > o.event_id
+                      AND v.state IN ('PREPARED', 'SUBMITTED', 'IN_DOUBT'))
+   AND NOT ((o.family_id IS NULL OR o.event = 'VOID')
             AND EXISTS (SELECT 1
-                          FROM outbox AS v
-                         WHERE v.invoice_id = o.invoice_id AND v.event = 'VOID'
-                           AND v.state IN ('PREPARED', 'SUBMITTED', 'IN_DOUBT')))
+                          FROM outbox AS d
+                         WHERE d.family_id = ifnull(o.family_id, o.invoice_id) AND d.event = 'ISSUE'
+                           AND d.event_id > o.event_id
+                           AND d.state IN ('PREPARED', 'SUBMITTED', 'IN_DOUBT')))
 """
 _OLDEST = _REFUSED + "ORDER BY o.event_id LIMIT ?"
 # The invoice leads: an outbox of many refused events is not looked through for each name.
 _NAMED = _REFUSED.replace("o.tax_number = ? AND", "i.tax_number = ? AND +") + (
     "AND i.code = ? AND i.number = ?"
 )
+_KNOWN = "SELECT 1 FROM invoice WHERE tax_number = ? AND code = ? AND number = ?"
 _STATES = ("REJECTED", "SIGNATURE_REJECTED")
 _AGAIN = Bulk(
     """
@@ -93,12 +102,21 @@ def _of_invoices(
             for row in fetch(connection, _NAMED, (tax_number, state, *name))
         ]
         if not found[name]:
-            raise InvalidRequest(
-                f"invoices[{index}]",
-                "NOT_REJECTED",
-                "the authority has refused no event of it, or its void is on the way",
-            )
+            raise _nothing_of(connection, tax_number, name, index)
     return sorted(chain.from_iterable(found.values()))
+
+
+def _nothing_of(
+    connection: apsw.Connection, tax_number: str, name: tuple[str, str], index: int
+) -> InvalidRequest | InvoiceNotFound:
+    if fetch_one(connection, _KNOWN, (tax_number, *name)) is None:
+        return InvoiceNotFound("no such invoice", name=invoice_name(tax_number, *name))
+    return InvalidRequest(
+        f"invoices[{index}]",
+        "NOT_REJECTED",
+        "the authority has refused no event of it, or what depends on it is on the way: "
+        "a later red or void of the same family, which must have its answer first",
+    )
 
 
 def _count_again(connection: apsw.Connection, found: Sequence[Row]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import apsw
 
 from invoice.errors import SegmentNotFound, StockExhausted
-from ledger.bindings import bind, first_effect
+from ledger.bindings import bind, first_effect, record_answer
 from ledger.records import Act, Binding, ReturnRecord
 from ledger.segments import find_segment_record, move, segment_of, segment_record
 from ledger.taxpayers import taxpayer_of
@@ -23,7 +23,17 @@ SELECT tenant, request_id, authority_request_id, tax_number, type, count, state,
   FROM stock_return
 """
 _ONE = _COLUMNS + "WHERE tenant = ? AND request_id = ?"
-_OPEN = _COLUMNS + "WHERE state = 'REQUESTED' ORDER BY return_number LIMIT ?"
+_OPEN = (
+    _COLUMNS  # noqa: S608 - put together from constants
+    + """
+ WHERE state = 'REQUESTED'
+   AND return_number > ifnull((SELECT return_number
+                                 FROM stock_return
+                                WHERE tenant = ? AND request_id = ?), 0)
+ ORDER BY return_number
+ LIMIT ?
+"""
+)
 _WISH = """
 INSERT INTO stock_return (tenant, request_id, authority_request_id, tax_number, type, segment_id,
     first, count, state, requested_at)
@@ -37,7 +47,7 @@ _ANSWER = """
 UPDATE stock_return
    SET state = ?, return_serial = ?, refusal = ?, answered_at = ?
  WHERE tenant = ? AND request_id = ? AND state = 'REQUESTED'
-RETURNING segment_id
+RETURNING segment_id, tax_number, authority_request_id
 """
 _GONE = "UPDATE segment SET returned_count = count, returning_count = 0 WHERE segment_id = ?"
 _BACK = "UPDATE segment SET returning_count = 0 WHERE segment_id = ?"
@@ -89,8 +99,8 @@ def store_return(
     connection: apsw.Connection, tenant: str, request_id: str, return_serial: str, now: float
 ) -> ReturnRecord:
     """Store that the authority has taken the numbers back."""
-    answer = ("RETURNED", return_serial, "", now, tenant, request_id)
-    for (segment_id,) in fetch(connection, _ANSWER, answer):
+    answer = ("RETURNED", return_serial, "", now)
+    for segment_id in _answered(connection, tenant, request_id, answer):
         connection.execute(_GONE, (segment_id,))
     return _in_state("RETURNED", return_of(connection, tenant, request_id))
 
@@ -99,15 +109,17 @@ def refuse_return(
     connection: apsw.Connection, tenant: str, request_id: str, refusal: str, now: float
 ) -> ReturnRecord:
     """Store that the authority would not have the numbers: they are available again."""
-    answer = ("REFUSED", "", refusal, now, tenant, request_id)
-    for (segment_id,) in fetch(connection, _ANSWER, answer):
+    answer = ("REFUSED", "", refusal, now)
+    for segment_id in _answered(connection, tenant, request_id, answer):
         connection.execute(_BACK, (segment_id,))
     return _in_state("REFUSED", return_of(connection, tenant, request_id))
 
 
-def open_returns(connection: apsw.Connection, count_max: int) -> list[ReturnRecord]:
+def open_returns(
+    connection: apsw.Connection, after: tuple[str, str], count_max: int
+) -> list[ReturnRecord]:
     """Return what the authority must be asked about again, oldest first."""
-    return [_record(connection, row) for row in fetch(connection, _OPEN, (count_max,))]
+    return [_record(connection, row) for row in fetch(connection, _OPEN, (*after, count_max))]
 
 
 def return_of(connection: apsw.Connection, tenant: str, request_id: str) -> ReturnRecord:
@@ -126,6 +138,29 @@ def _set_aside(connection: apsw.Connection, segment: Segment, count: int) -> int
         aside_id = move(connection, cut, fetch_one(connection, _POINT, (aside_id,)))
     connection.execute(_SET_ASIDE, (aside_id,))
     return aside_id
+
+
+def _answered(
+    connection: apsw.Connection, tenant: str, request_id: str, answer: tuple[str, str, str, float]
+) -> list[int]:
+    """Store the first answer and put it on record; return the segment it is about."""
+    rows = fetch(connection, _ANSWER, (*answer, tenant, request_id))
+    state, return_serial, refusal, now = answer
+    for _, tax_number, authority_request_id in rows:
+        record_answer(
+            connection,
+            tenant,
+            request_id,
+            target=f"taxpayers/{tax_number}",
+            answer={
+                "return": authority_request_id,
+                "state": state,
+                "return_serial": return_serial,
+                "refusal": refusal,
+            },
+            now=now,
+        )
+    return [row[0] for row in rows]
 
 
 def _in_state(state: str, record: ReturnRecord) -> ReturnRecord:

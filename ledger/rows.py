@@ -6,7 +6,7 @@ import apsw
 
 from invoice.document import Kind
 from invoice.lifecycle import InvoiceState
-from ledger.records import Entry
+from ledger.records import Entry, SigningPlace
 from ledger.values import Row, Value, fetch, fetch_one
 
 _ENTRY = """
@@ -32,6 +32,9 @@ _ORPHANS = (
      LIMIT ?)
  ORDER BY i.invoice_id
 """
+)
+_ORPHANS_AT = _ORPHANS.replace(
+    "= 'RESERVED'", "= 'RESERVED' AND o.tax_number = ? AND o.machine_number = ?"
 )
 _OF_REQUEST = "SELECT invoice_id FROM request_id WHERE tenant = ? AND request_id = ?"
 
@@ -62,9 +65,20 @@ def entry_by_request(connection: apsw.Connection, tenant: str, request_id: str) 
     return None if invoice_id is None else entry_by_id(connection, invoice_id)
 
 
-def orphans(connection: apsw.Connection, *, worker: str, now: float, count_max: int) -> list[Entry]:
+def orphans(
+    connection: apsw.Connection,
+    *,
+    worker: str,
+    now: float,
+    count_max: int,
+    place: SigningPlace | None = None,
+) -> list[Entry]:
     """Return RESERVED entries of ``worker`` and of dead workers, oldest first."""
-    return list(_entries(connection, _ORPHANS, (worker, now - DEAD_AFTER_S, count_max)))
+    values = (worker, now - DEAD_AFTER_S, count_max)
+    if place is None:
+        return list(_entries(connection, _ORPHANS, values))
+    values_at = (place.tax_number, place.machine_number, *values)
+    return list(_entries(connection, _ORPHANS_AT, values_at))
 
 
 def _entries(

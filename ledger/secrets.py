@@ -12,6 +12,7 @@ BUYER_DIGEST: Final = "buyer-digest"
 """Finds invoices by buyer where the file does not tell who bought."""
 RESUME_TOKEN: Final = "resume-token"  # noqa: S105 - the name of a secret
 """Makes the tokens of lists and watches, which nobody else can make."""
+SECRET_BYTES: Final = 32
 
 # Of the 32 bytes; two of a million million buyers meet once in a million such ledgers.
 _BUYER_DIGEST_BYTES = 16

@@ -33,6 +33,7 @@ from ledger import (
     upload_control,
     uploads,
     voids,
+    waiting,
     workers,
 )
 from ledger.database import Database, Reader, Work
@@ -63,6 +64,7 @@ from ledger.records import (
     ReturnRecord,
     SegmentRecord,
     Settlement,
+    SigningPlace,
     StatementRecord,
     StockLevelRecord,
     Submission,
@@ -71,6 +73,7 @@ from ledger.records import (
     UploadControlRecord,
 )
 from ledger.secrets import Secrets
+from ledger.turns import Turns
 from ledger.verdicts import record_verdicts
 
 T = TypeVar("T")
@@ -101,10 +104,11 @@ class SqliteLedger:
         self._database = Database(path, connect, shipped() if steps is None else steps)
         self._reader = Reader(path, connect, self._database.place)
         self._writing = Lane("ledger-write", idle=self._database.rest)
-        self._reading = Lane("ledger-read")
+        self._reading = Lane("ledger-read", finishes_all=False)
         # Lists and watches read much at a time: what issuing waits for does not queue behind them.
         self._browser = Reader(path, connect, self._database.place)
-        self._browsing = Lane("ledger-browse")
+        self._browsing = Lane("ledger-browse", finishes_all=False)
+        self._turns = Turns()
 
     # --- life ---------------------------------------------------------------------------
 
@@ -158,9 +162,23 @@ class SqliteLedger:
         )
         return await self._writing.run(partial(group.commit, self._database))
 
-    async def orphans(self, *, worker: str, now: float, count_max: int) -> list[Entry]:
+    async def alive(self, worker: str, now: float) -> bool:
         """See the port."""
-        return await self._read(partial(rows.orphans, worker=worker, now=now, count_max=count_max))
+        return await self._read(partial(workers.alive, worker=worker, now=now))
+
+    async def signing_places(
+        self, *, after: tuple[str, str] = ("", ""), count_max: int
+    ) -> list[SigningPlace]:
+        """See the port."""
+        return await self._read(lambda c: waiting.places(c, after, count_max))
+
+    async def orphans(
+        self, *, worker: str, now: float, count_max: int, place: SigningPlace | None = None
+    ) -> list[Entry]:
+        """See the port."""
+        return await self._read(
+            partial(rows.orphans, worker=worker, now=now, count_max=count_max, place=place)
+        )
 
     async def find_request(self, tenant: str, request_id: str) -> Entry | None:
         """See the port."""
@@ -256,11 +274,11 @@ class SqliteLedger:
         )
 
     async def orphan_statements(
-        self, *, worker: str, now: float, count_max: int
+        self, *, worker: str, now: float, count_max: int, place: SigningPlace | None = None
     ) -> list[StatementRecord]:
         """See the port."""
         return await self._read(
-            partial(statements.orphans, worker=worker, now=now, count_max=count_max)
+            partial(statements.orphans, worker=worker, now=now, count_max=count_max, place=place)
         )
 
     async def find_statement(self, tenant: str, request_id: str) -> StatementRecord | None:
@@ -289,11 +307,13 @@ class SqliteLedger:
             bytes_max=bytes_max,
             newest_first=newest_first,
         )
-        return await self._browse(work)
+        async with self._turns.for_list(wanted.tax_number):
+            return await self._browse(work)
 
     async def positions(self, tenant: str, tax_number: str, *, type: str = "") -> dict[int, int]:
         """See the port."""
-        return await self._browse(lambda c: changes.positions(c, tenant, tax_number, type))
+        async with self._turns.for_watch(tax_number):
+            return await self._browse(lambda c: changes.positions(c, tenant, tax_number, type))
 
     async def changes(
         self,
@@ -317,7 +337,8 @@ class SqliteLedger:
             count_max=count_max,
             bytes_max=bytes_max,
         )
-        return await self._browse(work)
+        async with self._turns.for_watch(tax_number):
+            return await self._browse(work)
 
     async def find_printed(self, code: str, number: str) -> PrintedRecord | None:
         """See the port."""
@@ -373,9 +394,11 @@ class SqliteLedger:
         """See the port."""
         return await self._write(lambda c: grants.refuse_grant(c, tenant, request_id, refusal))
 
-    async def open_grants(self, *, count_max: int = 100) -> list[GrantRecord]:
+    async def open_grants(
+        self, *, after: tuple[str, str] = ("", ""), count_max: int = 100
+    ) -> list[GrantRecord]:
         """See the port."""
-        return await self._read(lambda c: grants.open_grants(c, count_max))
+        return await self._read(lambda c: grants.open_grants(c, after, count_max))
 
     async def assign(
         self,
@@ -462,9 +485,11 @@ class SqliteLedger:
             lambda c: returns.refuse_return(c, tenant, request_id, refusal, now)
         )
 
-    async def open_returns(self, *, count_max: int = 100) -> list[ReturnRecord]:
+    async def open_returns(
+        self, *, after: tuple[str, str] = ("", ""), count_max: int = 100
+    ) -> list[ReturnRecord]:
         """See the port."""
-        return await self._read(lambda c: returns.open_returns(c, count_max))
+        return await self._read(lambda c: returns.open_returns(c, after, count_max))
 
     async def segments(
         self, tenant: str, tax_number: str, *, after: int = 0, count_max: int = 100

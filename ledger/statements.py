@@ -12,7 +12,7 @@ from invoice.lifecycle import InvoiceState
 from invoice.statements import StatementKind
 from ledger.bindings import bind
 from ledger.meters import Change, MeterName, draw
-from ledger.records import Act, Binding, StatementRecord
+from ledger.records import Act, Binding, SigningPlace, StatementRecord
 from ledger.reversals import Red, give_back
 from ledger.rows import DEAD_AFTER_S, invoice_name
 from ledger.values import Row, fetch
@@ -38,6 +38,9 @@ _ORPHANS = (
      LIMIT ?)
  ORDER BY s.statement_id
 """
+)
+_ORPHANS_AT = _ORPHANS.replace(
+    "= 'RESERVED'", "= 'RESERVED' AND o.tax_number = ? AND o.machine_number = ?"
 )
 _RESERVE = """
 INSERT INTO statement (tenant, request_id, kind, invoice_id, tax_number, machine_number,
@@ -83,11 +86,19 @@ def statement_of(connection: apsw.Connection, invoice_id: int) -> StatementRecor
 
 
 def orphans(
-    connection: apsw.Connection, *, worker: str, now: float, count_max: int
+    connection: apsw.Connection,
+    *,
+    worker: str,
+    now: float,
+    count_max: int,
+    place: SigningPlace | None = None,
 ) -> list[StatementRecord]:
     """Return RESERVED statements of ``worker`` and of dead workers, oldest first."""
-    rows = fetch(connection, _ORPHANS, (worker, now - DEAD_AFTER_S, count_max))
-    return list(map(_record, rows))
+    values = (worker, now - DEAD_AFTER_S, count_max)
+    if place is None:
+        return list(map(_record, fetch(connection, _ORPHANS, values)))
+    values_at = (place.tax_number, place.machine_number, *values)
+    return list(map(_record, fetch(connection, _ORPHANS_AT, values_at)))
 
 
 def reserve(

@@ -12,12 +12,15 @@ from ledger.bulk import Bulk
 from ledger.records import OriginalStatement, OutboxItem, Submission
 from ledger.values import Row, Value, fetch, fetch_one
 
+# A time to wait for is not believed beyond this: the wall clock may have stepped.
+_DELAY_S_MAX = 60.0
 # Most events have no family. One that has looks up its blue, and walks its family's earlier
 # events no further than to the first open one.
 _DUE = """
 SELECT o.event_id, ifnull(o.batch_count_max, ?)
   FROM outbox AS o
- WHERE o.tax_number = ? AND o.state = 'PENDING' AND o.not_before <= ?
+ WHERE o.tax_number = ? AND o.state = 'PENDING'
+   AND (o.not_before <= ? OR o.not_before > ?)
    AND (o.family_id IS NULL
         OR NOT (EXISTS (SELECT 1
                           FROM outbox AS b
@@ -190,7 +193,8 @@ def _next_batch(
 ) -> list[int]:
     """Return the events of the next batch: it ends before one that wants a smaller batch."""
     batch: list[int] = []
-    for event_id, own_max in fetch(connection, _DUE, (count_max, tax_number, now, count_max)):
+    values = (count_max, tax_number, now, now + _DELAY_S_MAX, count_max)
+    for event_id, own_max in fetch(connection, _DUE, values):
         count_max = min(count_max, own_max)
         if len(batch) >= count_max:
             break

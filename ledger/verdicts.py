@@ -9,6 +9,7 @@ from invoice.lifecycle import UploadState
 from ledger.bulk import Bulk
 from ledger.meters import Change, Load, MeterName, draw, take_off
 from ledger.records import EventVerdict
+from ledger.sums import SUM_MASK, accepted
 from ledger.uploads import DROP_ITEMS
 from ledger.values import Value, fetch_one
 
@@ -54,6 +55,9 @@ DELETE FROM outbox
 _REJECT = """
 UPDATE outbox SET state = ?, rejection = ? WHERE event_id = ?
 """
+_ADD_UP = f"""
+UPDATE submission SET accepted_sum = (accepted_sum + ?) & {SUM_MASK} WHERE submission_number = ?
+"""  # noqa: S608 - a constant
 _LEFT = """
 SELECT count(*)
   FROM submission_item AS m
@@ -79,6 +83,7 @@ def record_verdicts(
     issued: list[Value] = []
     stated: list[Value] = []
     voided: list[Value] = []
+    sums: defaultdict[int, int] = defaultdict(int)
     for event_id, state, reason, number, invoice_id, *meter, net_fen, event in found.values():
         name: MeterName = tuple(meter)
         changes[name].append((invoice_id, change_of(event, state)))
@@ -89,14 +94,17 @@ def record_verdicts(
             connection.execute(_REJECT, (state, reason, event_id))
             continue
         left.append(event_id)
-        accepted = issued if event == "ISSUE" else stated
-        accepted += (invoice_id, number)
+        taken = issued if event == "ISSUE" else stated
+        taken += (invoice_id, number)
+        sums[number] += accepted(number, invoice_id, event)
         if event == "VOID":
             voided.append(invoice_id)
     _LEAVE.run(connection, left)
     _ACCEPT.run(connection, issued)
     _ACCEPT_STATEMENT.run(connection, stated)
     _RESOLVE.run(connection, voided)
+    for number, added in sums.items():
+        connection.execute(_ADD_UP, (added & SUM_MASK, number))
     take_off(connection, loads)
     draw(connection, changes, now)
     _close(connection, {row[3] for row in found.values()})

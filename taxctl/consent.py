@@ -15,14 +15,18 @@ from taxctl.session import ExitCode, Session, Unusable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """What cannot be taken back. Both calls get the request id and may raise ``CallFailed``.
+    """What cannot be taken back. Both calls get the request id.
 
-    ``preview`` shows what would happen and changes nothing; ``do`` does it and tells.
+    They may raise ``CallFailed``, and :class:`NothingToDo`. ``preview`` shows what would happen and changes nothing; ``do`` does it and tells.
     """
 
     question: str
     preview: Callable[[str], None]
     do: Callable[[str], None]
+
+
+class NothingToDo(Exception):
+    """There is nothing to do it to; the sentence says so."""
 
 
 class Send(Protocol):
@@ -53,8 +57,18 @@ def carry_out(
     if not (yes or dry_run) and not _terminal():
         raise Unusable("there is no terminal to ask on: give --yes or --dry-run; nothing was done")
     used_id = request_id_of(request_id, session.screen)
+    try:
+        return _carry_out(session, deed, used_id, yes=yes, dry_run=dry_run)
+    except NothingToDo as error:
+        session.screen.note(f"taxctl: {error}")
+        return ExitCode.REFUSED
+
+
+def _carry_out(session: Session, deed: Deed, used_id: str, *, yes: bool, dry_run: bool) -> ExitCode:
     if dry_run:
         deed.preview(used_id)
+        if not session.screen.as_json:
+            session.screen.note("nothing was changed")
         return ExitCode.DONE
     if not yes:
         if not session.screen.as_json:

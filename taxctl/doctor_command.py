@@ -44,6 +44,7 @@ def summary(books: CheckBooksResponse) -> str:
     return (
         f"doctor: balanced={'yes' if books.balanced else 'no'} issued={books.issued_count}"
         f" reserved={books.reserved_count} uploaded={books.uploaded_count}"
+        f" rejected={books.rejected_count} pending={books.pending_count}"
         f" signatures={books.signature_count} findings={len(books.findings)}"
     )
 
@@ -51,9 +52,11 @@ def summary(books: CheckBooksResponse) -> str:
 def doctor(session: Session) -> ExitCode:
     """Check that nothing is missing, doubled or changed, on live data.
 
-    Takes as long as it takes: ``--timeout`` does not apply. The last line is
-    ``doctor: balanced=yes issued=N reserved=N uploaded=N signatures=N findings=N``. Exit code: 0
-    balanced, 1 not balanced or refused, 2 wrong usage, 3 the gateway was not reached.
+    Takes as long as it takes: --timeout does not apply. The last line is "doctor: balanced=yes
+    issued=N reserved=N uploaded=N rejected=N pending=N signatures=N findings=N"; rejected and pending
+    are events that the authority has refused, or has not finally answered. They break no invariant.
+    Exit code: 0 balanced, 1 not balanced or refused, 2 wrong usage, 3 the gateway was not reached, 4
+    it could not look now.
     """
     with session.screen.progress("checking the books", None) as progress:
         books = check_books(session.connection, progress.reach)
@@ -62,7 +65,17 @@ def doctor(session: Session) -> ExitCode:
     else:
         _print(session, books.findings)
         session.screen.line(summary(books))
+        if books.rejected_count:
+            session.screen.note(f"taxctl: {_refused(books.rejected_count)}")
     return ExitCode.DONE if books.balanced else ExitCode.REFUSED
+
+
+def _refused(count: int) -> str:
+    what = "1 event was" if count == 1 else f"{count:,} events were"
+    return (
+        f"{what} refused by the authority: `taxctl upload status` says whose, `taxctl upload list"
+        " TAXPAYER` which"
+    )
 
 
 def _print(session: Session, findings: Iterable[Finding]) -> None:

@@ -31,12 +31,28 @@ _OWN_ADVICE: Final = {
 }
 
 
-class CallFailed(Exception):
-    """The gateway refused the call, or did not answer it."""
+# What the contract calls effect unknown.
+_UNDECIDED: Final = frozenset(
+    {
+        error_reason_pb2.ERROR_REASON_IN_PROGRESS,
+        error_reason_pb2.ERROR_REASON_HSM_UNAVAILABLE,
+        error_reason_pb2.ERROR_REASON_LEDGER_UNAVAILABLE,
+        error_reason_pb2.ERROR_REASON_AUTHORITY_UNAVAILABLE,
+        error_reason_pb2.ERROR_REASON_INTERNAL,
+    }
+)
 
-    def __init__(self, failure: Failure) -> None:
+
+class CallFailed(Exception):
+    """The gateway refused the call, or did not answer it.
+
+    ``advised``: what a command knows to advise beyond :func:`advice`.
+    """
+
+    def __init__(self, failure: Failure, *, advised: str = "") -> None:
         super().__init__(failure.message)
         self.failure = failure
+        self.advised = advised
 
 
 def from_call(call: grpc.Call) -> Failure:
@@ -71,6 +87,11 @@ def reason_name(failure: Failure) -> str:
 def unanswered(failure: Failure) -> bool:
     """Whether nobody answered: the failure is the channel's, not the gateway's."""
     return not failure.reason and failure.code in _NO_ANSWER
+
+
+def undecided(failure: Failure) -> bool:
+    """Whether the gateway answered that it does not know: the effect of a write is unknown."""
+    return failure.reason in _UNDECIDED
 
 
 def passing(failure: Failure) -> bool:

@@ -34,6 +34,20 @@ def state_word(invoice: Invoice) -> str:
     return word(Invoice.State.Name, invoice.state, "STATE_")
 
 
+def kind_word(invoice: Invoice) -> str:
+    """Blue or red; empty for a number that was never an invoice."""
+    if invoice.state == Invoice.STATE_BLANK_VOIDED:
+        return ""
+    return word(InvoiceKind.Name, invoice.kind, "INVOICE_KIND_")
+
+
+def buyer_name(invoice: Invoice) -> str:
+    """The buyer's name, of a donation receipt the donor's, as it stands in the signed content."""
+    buyer = _members(invoice.issued.content).get("buyer")
+    name = buyer.get("name") if isinstance(buyer, dict) else None
+    return name if isinstance(name, str) else ""
+
+
 def upload_word(state: int) -> str:
     """Where an upload stands."""
     return word(Invoice.UploadState.Name, state, "UPLOAD_STATE_")
@@ -57,9 +71,13 @@ def invoice_facts(invoice: Invoice) -> Facts:
 
 def standing(invoice: Invoice) -> Facts:
     """What decides whether it can be reversed or voided."""
+    if invoice.state == Invoice.STATE_BLANK_VOIDED:
+        # It was never an invoice: it has no kind, no amount and no time of issue.
+        return [("state", state_word(invoice)), ("upload", upload_word(invoice.upload_state))]
     return [
-        ("kind", word(InvoiceKind.Name, invoice.kind, "INVOICE_KIND_")),
+        ("kind", kind_word(invoice)),
         ("state", state_word(invoice)),
+        ("buyer", buyer_name(invoice)),
         ("net (yuan)", yuan(invoice.net_fen)),
         ("tax (yuan)", yuan(invoice.tax_fen)),
         *_reversed(invoice),
@@ -150,9 +168,14 @@ def _key(key_id: str, algorithm: str) -> str:
 
 def _reason(content: bytes) -> str:
     """The reason that stands in a signed void; empty when it cannot be found there."""
+    reason = _members(content).get("reason")
+    return reason if isinstance(reason, str) else ""
+
+
+def _members(content: bytes) -> dict[str, Any]:
+    """What a signed content holds; nothing when there is none that can be read."""
     try:
         value = json.loads(content)
-    except ValueError:
-        return ""
-    reason = value.get("reason") if isinstance(value, dict) else None
-    return reason if isinstance(reason, str) else ""
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

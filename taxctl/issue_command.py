@@ -13,7 +13,7 @@ import fpkj
 from taxcontrol.v1.invoice_pb2 import IssuedInvoice
 from taxcontrol.v1.invoice_service_pb2 import BatchIssueResult, IssueInvoiceRequest
 from taxctl.documents import Document, documents
-from taxctl.failure import reason_name, unanswered
+from taxctl.failure import reason_name, unanswered, undecided
 from taxctl.issuing import BATCH_COUNT_MAX, Issuing, batches
 from taxctl.names import short_name
 from taxctl.screen import Screen, as_dict, civil, yuan
@@ -40,9 +40,11 @@ class Outcome(StrEnum):
     UNREADABLE = "unreadable"
     UNANSWERED = "unanswered"
     NOT_SENT = "not sent"
+    UNKNOWN = "effect unknown"
 
 
 _EXIT: Final = (
+    (Outcome.UNKNOWN, ExitCode.UNDECIDED),
     (Outcome.UNANSWERED, ExitCode.UNREACHABLE),
     (Outcome.NOT_SENT, ExitCode.UNREACHABLE),
     (Outcome.UNREADABLE, ExitCode.UNUSABLE),
@@ -74,7 +76,9 @@ class Row:
             return Outcome.NOT_SENT
         if self.result.WhichOneof("outcome") == "issued":
             return Outcome.REPLAYED if self.result.replayed else Outcome.ISSUED
-        return Outcome.UNANSWERED if unanswered(self.result.failure) else Outcome.REFUSED
+        if unanswered(self.result.failure):
+            return Outcome.UNANSWERED
+        return Outcome.UNKNOWN if undecided(self.result.failure) else Outcome.REFUSED
 
 
 def issue(
@@ -83,7 +87,7 @@ def issue(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="FPKJ XML or JSON files, folders (their *.xml, *.json, *.jsonl, sorted), - for"
             " stdin.",
         ),
@@ -113,7 +117,8 @@ def issue(
     id, up to five times.
 
     Exit code: 0 all issued, 1 some refused, 2 wrong usage or some file unreadable, 3 the gateway
-    was not reached for some; the highest that applies.
+    was not reached for some, 4 the effect of some is unknown: the same command again tells; the
+    highest that applies.
     """
     if xml and session.screen.as_json:
         raise Unusable("--xml and --json do not go together")
@@ -170,7 +175,7 @@ def _print_table(session: Session, rows: Sequence[Row]) -> None:
         match row.outcome:
             case Outcome.UNREADABLE:
                 screen.note(f"taxctl: {row.path}: {row.problem}")
-            case Outcome.REFUSED if row.result is not None:
+            case Outcome.REFUSED | Outcome.UNKNOWN if row.result is not None:
                 screen.refusal(row.result.failure, subject=row.where)
     lost = next((row.result for row in rows if row.outcome is Outcome.UNANSWERED), None)
     if lost is not None:

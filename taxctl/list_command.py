@@ -1,6 +1,6 @@
 """``taxctl list``: the invoices of a taxpayer that fit a filter, page by page."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Final
 
 import typer
@@ -10,15 +10,18 @@ from taxcontrol.v1.invoice_query_pb2 import ListInvoicesRequest
 from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from taxctl.choices import StateChoice, UploadChoice
 from taxctl.connection import Connection
-from taxctl.invoice_facts import state_word, upload_word
+from taxctl.invoice_facts import buyer_name, kind_word, state_word, upload_word
 from taxctl.names import OnePointOption, OneTypeOption, ParentArgument, parent_name, short_name
 from taxctl.screen import Screen, as_dict, civil, yuan
 from taxctl.session import ExitCode, Session
-from taxctl.table import Column
+from taxctl.table import FOLD, Column
 from taxctl.times import BeforeOption, FromOption
 
 PAGE_SIZE: Final = 500
-_WIDE: Final = 100
+# Where the kind, the buyer, and everything at full length find room.
+_WITH_KIND: Final = 87
+_WITH_BUYER: Final = 112
+_WIDE: Final = 134
 _MINUTES: Final = len("2026-11-22 10:30")
 
 
@@ -57,8 +60,9 @@ def list_invoices(
 ) -> ExitCode:
     """List the invoices of a taxpayer or point. All filters that are given must fit.
 
-    With --json each line is one JSON object, the contract's Invoice. Exit code: 0 listed, 1 refused,
-    2 wrong usage, 3 the gateway was not reached.
+    A narrow terminal has no room for buyer and kind; red ones are below zero. With --json each line is
+    one JSON object, the contract's Invoice. Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the
+    gateway was not reached, 4 it could not look now.
     """
     request = ListInvoicesRequest(
         parent=parent_name(parent, point),
@@ -112,30 +116,33 @@ def _print(screen: Screen, found: list[Invoice], *, header: bool) -> None:
         for invoice in found:
             screen.document(as_dict(invoice))
         return
-    wide = screen.out.width >= _WIDE
-    rows = (_cells(invoice, wide=wide) for invoice in found)
-    screen.page(_columns(wide=wide), rows, header=header)
+    columns = _columns(screen.out.width)
+    rows = ([cell(invoice) for _, cell in columns] for invoice in found)
+    screen.page([column for column, _ in columns], rows, header=header)
 
 
-def _columns(*, wide: bool) -> tuple[Column, ...]:
-    """Columns whose widths hold for every page; 80 in all where the terminal is not wide."""
-    return (
-        Column("invoice", width=21),
-        Column("type", width=4),
-        Column("issued at", width=19 if wide else _MINUTES),
-        Column("net (yuan)", right=True, width=16 if wide else 12),
-        Column("state", fold=8, width=15 if wide else 8),
-        Column("upload", fold=9, width=18 if wide else 9),
-    )
-
-
-def _cells(invoice: Invoice, *, wide: bool) -> list[str]:
-    issued_at = civil(invoice.issued.issue_time)
-    return [
-        short_name(invoice.issued.name),
-        invoice.issued.type,
-        issued_at if wide else issued_at[:_MINUTES],
-        yuan(invoice.net_fen),
-        state_word(invoice),
-        upload_word(invoice.upload_state),
+def _columns(width: int) -> list[tuple[Column, Callable[[Invoice], str]]]:
+    """Columns that fit ``width``, and whose own widths hold for every page; 80 in all at least."""
+    wide = width >= _WIDE
+    columns: list[tuple[Column, Callable[[Invoice], str]]] = [
+        (Column("invoice", width=21), lambda invoice: short_name(invoice.issued.name)),
+        (Column("type", width=4), lambda invoice: invoice.issued.type),
+        (
+            Column("issued at", width=19 if wide else _MINUTES),
+            lambda invoice: civil(invoice.issued.issue_time)[: None if wide else _MINUTES],
+        ),
+        (
+            Column("net (yuan)", right=True, width=16 if wide else 12),
+            lambda invoice: yuan(invoice.net_fen),
+        ),
+        (Column("state", fold=8, width=15 if wide else 8), state_word),
+        (
+            Column("upload", fold=9, width=18 if wide else 9),
+            lambda invoice: upload_word(invoice.upload_state),
+        ),
     ]
+    if width >= _WITH_KIND:
+        columns.append((Column("kind", width=4), kind_word))
+    if width >= _WITH_BUYER:
+        columns.append((Column("buyer", fold=FOLD, width=FOLD), buyer_name))
+    return columns

@@ -14,6 +14,7 @@ from taxctl import (
     upload_commands,
     upload_steering,
 )
+from taxctl.application import Application
 from taxctl.doctor_command import doctor
 from taxctl.get_command import get
 from taxctl.issue_command import issue
@@ -23,8 +24,10 @@ from taxctl.session import (
     EnvironmentTargetOption,
     Given,
     JsonOption,
+    TargetOption,
     TimeoutOption,
     command,
+    given_so_far,
 )
 from taxctl.verify_command import verify
 from taxctl.void_blank_command import void_blank
@@ -35,20 +38,22 @@ _HELP = """Operate a tax-control gateway.
 Every command takes --target, --timeout and --json, before or after its name.
 
 With --json a command prints one JSON document: the contract's reply, with its field names, 64-bit
-numbers and bytes as text, a list with all its pages. list and watch print one on each line instead.
-A failed call is {"error": ...} with the fields of the contract's Failure. Errors of usage go to
-standard error. Tables leave out what a narrow terminal has no room for; --json has all.
+numbers and bytes as text, a list with all its pages, in UTF-8. list and watch print one on each line
+instead. A failed call is {"error": ...} with the fields of the contract's Failure. Errors of usage go
+to standard error. Tables leave out what a narrow terminal has no room for and name it; --json has all.
 
-What cannot be taken back (reverse, void, void-blank, stock recall and return, upload retry, pause and
-rate) is shown and asked for first. --yes does not ask, --dry-run shows and changes nothing. Without a
-terminal one of the two must be given.
+What cannot be taken back (reverse, void, void-blank, stock recall and return, upload retry), or holds
+up uploads (upload pause and rate), is shown and asked for first. --yes does not ask, --dry-run shows
+and changes nothing. Without a terminal one of the two must be given.
 
-Exit code: 0 done, 1 refused, 2 wrong usage or an unreadable file, 3 the gateway was not reached,
-130 interrupted.
+Exit code: 0 done, 1 refused, 2 wrong usage or an unreadable file, 3 the gateway was not reached, 4
+the gateway cannot say now: the effect of a write is unknown, and the same --request-id tells it, 130
+interrupted. verify has more of them.
 """
 
 app = typer.Typer(
     name="taxctl",
+    cls=Application,
     help=_HELP,
     no_args_is_help=True,
     add_completion=False,
@@ -112,6 +117,20 @@ def _options(
     ] = False,
 ) -> None:
     ctx.obj = Given(target=target, timeout_s=timeout_s, json=json)
+
+
+def _options_of_group(
+    ctx: typer.Context,
+    *,
+    target: TargetOption = None,
+    timeout_s: TimeoutOption = None,
+    json: JsonOption = False,
+) -> None:
+    ctx.obj = given_so_far(ctx, Given(target=target, timeout_s=timeout_s, json=json))
+
+
+for _group in (_stock, _upload, _taxpayer):
+    _group.callback()(_options_of_group)
 
 
 def run() -> None:

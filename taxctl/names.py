@@ -1,5 +1,6 @@
 """Names as people type them, and the options that every write has."""
 
+import re
 from typing import Annotated, Final
 from uuid import uuid4
 
@@ -11,6 +12,12 @@ from taxctl.session import Unusable
 _TAXPAYERS: Final = "taxpayers/"
 _INVOICES: Final = "/invoices/"
 _POINTS: Final = "/points/"
+# The form the gateway wants; whether there is such a one is for it to say.
+_TAX_NUMBER: Final = re.compile(r"[0-9A-Z]{15,20}")
+_INVOICE: Final = re.compile(
+    r"(?:taxpayers/(?P<full>[^/]+)/invoices/|(?P<owner>[^/]+)/)?(?P<rest>(?:[0-9]+-)?[0-9]+)"
+)
+POINT_MAX: Final = 65535
 
 TaxpayerArgument = Annotated[
     str, typer.Argument(metavar="TAXPAYER", help="Tax number, or taxpayers/{tax number}.")
@@ -57,8 +64,11 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def taxpayer_name(given: str) -> str:
-    """Accept a bare tax number for a resource name."""
-    return given if given.startswith(_TAXPAYERS) else _TAXPAYERS + given
+    """Accept a bare tax number for a resource name; raise :class:`Unusable` where there is none."""
+    number = given.removeprefix(_TAXPAYERS)
+    if _TAX_NUMBER.fullmatch(number) is None:
+        raise Unusable(f"{given!r} is no tax number: it has 15 to 20 digits and capital letters")
+    return _TAXPAYERS + number
 
 
 def point_name(taxpayer: str, point: int) -> str:
@@ -68,19 +78,32 @@ def point_name(taxpayer: str, point: int) -> str:
 
 def parent_name(given: str, point: int | None) -> str:
     """Name a taxpayer, or one point of it; raise :class:`Unusable` for two points."""
-    if point is None:
-        return taxpayer_name(given)
-    if _POINTS in given:
+    if point is not None and _POINTS in given:
         raise Unusable(f"{given} names a point already; leave --point out")
-    return point_name(given, point)
+    if point is not None:
+        return point_name(given, point)
+    return point_of(given) if _POINTS in given else taxpayer_name(given)
 
 
-def invoice_name(given: str) -> str:
-    """Accept ``{tax number}/{code}-{number}`` for a resource name; leave the rest to the gateway."""
-    owner, slash, rest = given.partition("/")
-    if not slash or "/" in rest:
-        return given
-    return f"{_TAXPAYERS}{owner}{_INVOICES}{rest}"
+def point_of(given: str) -> str:
+    """Check a point's full name; raise :class:`Unusable`."""
+    owner, _, number = given.partition(_POINTS)
+    if not (number.isascii() and number.isdigit() and int(number) <= POINT_MAX):
+        raise Unusable(f"{given!r} is no point: give taxpayers/{{tax number}}/points/{{n}}")
+    return point_name(owner, int(number))
+
+
+def invoice_name(given: str, *, owner: str = "") -> str:
+    """Accept ``{tax number}/{code}-{number}`` for a resource name; raise :class:`Unusable`.
+
+    With ``owner``, a taxpayer's name, ``{code}-{number}`` will do.
+    """
+    match = _INVOICE.fullmatch(given)
+    named = owner if match is None else match["full"] or match["owner"] or owner
+    if match is None or not named:
+        wanted = "{code}-{number}" if owner else "{tax number}/{code}-{number}"
+        raise Unusable(f"{given!r} names no invoice: give {wanted}")
+    return f"{taxpayer_name(named)}{_INVOICES}{match['rest']}"
 
 
 def short_name(name: str) -> str:

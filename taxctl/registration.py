@@ -1,19 +1,31 @@
-"""Reading taxpayers to register from JSON, in the format of ``samples/taxpayers.json``.
+"""Reading taxpayers to register from JSON: the contract's ``Taxpayer``, or the register's own format.
 
-One object or a list. Every key is known and every value checked here for its form; what is a good
-tax number, rate or limit is for the gateway to say.
+One object or a list. The register's format is that of ``samples/taxpayers.json``: texts throughout,
+rates as ``0.13``, the limit in yuan, both for all types alike. Every key is known and every value
+checked here for its form; what is a good tax number, rate or limit is for the gateway to say.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeVar
 
 from taxcontrol.admin.v1.taxpayer_pb2 import Point, Taxpayer, TypeGrant
+from taxctl.wire_json import DECODER, JsonObject, fill
 
-_REQUIRED: Final = ("tax_no", "name", "addr", "types", "rates", "limit", "points")
+_REQUIRED: Final = ("tax_no", "name", "addr", "types", "points")
+# Donation receipts have neither, and who issues only those may leave them out.
+_OF_TAX: Final = ("rates", "limit")
 # `key` is a nickname for people; the registration has no place for it.
 _OPTIONAL: Final = ("key", "bank")
+_DONATION: Final = "D01"
+_CONTRACTS_OWN: Final = frozenset({"tax_number", "taxNumber"})
+# The gateway ignores these in a registration, so what `taxpayer show --json` printed can be used.
+_ONLY_IN_ANSWERS: Final = frozenset(
+    {
+        *("devices", "offline_limits", "offlineLimits", "windows", "version"),
+        *("registration_time", "registrationTime"),
+    }
+)
 _INT64_MAX: Final = 2**63 - 1
 _INT32_MAX: Final = 2**31 - 1
 _T = TypeVar("_T")
@@ -26,8 +38,8 @@ class NotATaxpayer(Exception):
 def taxpayers(data: bytes) -> list[Taxpayer]:
     """Read one taxpayer or a list of them; raise :class:`NotATaxpayer`."""
     try:
-        value = json.loads(data)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        value = DECODER.decode(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise NotATaxpayer(f"not JSON: {error}") from error
     if isinstance(value, list):
         if not value:
@@ -37,29 +49,52 @@ def taxpayers(data: bytes) -> list[Taxpayer]:
 
 
 def _taxpayer(value: object, path: str) -> Taxpayer:
-    if not isinstance(value, dict):
+    if not isinstance(value, JsonObject):
         raise NotATaxpayer(f"{path or 'the document'} must be an object")
+    if _CONTRACTS_OWN & value.keys():
+        return _as_in_the_contract(value, path)
     _check_keys(value, path)
-    rates = _list(value, "rates", path, _ppm)
-    limit_fen = _text(value, "limit", path, _fen)
+    types = _list(value, "types", path, str)
     return Taxpayer(
         tax_number=_text(value, "tax_no", path, str),
         display_name=_text(value, "name", path, str),
         address_phone=_text(value, "addr", path, str),
         bank_account=_text(value, "bank", path, str) if "bank" in value else "",
-        type_grants=[
-            TypeGrant(type=code, rates_ppm=rates, invoice_limit_fen=limit_fen)
-            for code in _list(value, "types", path, str)
-        ],
+        type_grants=_grants(value, types, path),
         points=[Point(number=number) for number in _list(value, "points", path, _whole)],
     )
 
 
-def _check_keys(value: Mapping[str, object], path: str) -> None:
+def _as_in_the_contract(value: JsonObject, path: str) -> Taxpayer:
+    for key in _ONLY_IN_ANSWERS & value.keys():
+        del value[key]
+    taxpayer = Taxpayer()
+    faults = fill(taxpayer, value, path)
+    if faults:
+        raise NotATaxpayer("; ".join(map(str, faults)))
+    return taxpayer
+
+
+def _grants(value: JsonObject, types: Sequence[str], path: str) -> list[TypeGrant]:
+    """A grant of each type; of a donation receipt without what it does not have."""
+    rates = _list(value, "rates", path, _ppm) if "rates" in value else []
+    limit_fen = _text(value, "limit", path, _fen) if "limit" in value else 0
+    return [
+        TypeGrant(type=code, rates_ppm=filter(None, rates))
+        if code == _DONATION
+        else TypeGrant(type=code, rates_ppm=rates, invoice_limit_fen=limit_fen)
+        for code in types
+    ]
+
+
+def _check_keys(value: JsonObject, path: str) -> None:
     for key in value:
-        if key not in _REQUIRED and key not in _OPTIONAL:
+        if key not in (*_REQUIRED, *_OF_TAX, *_OPTIONAL):
             raise NotATaxpayer(f"{_at(path, key)} is not known; known are {_known()}")
-    for key in _REQUIRED:
+    for key in value.repeated:
+        raise NotATaxpayer(f"{_at(path, key)} stands there twice")
+    donations_only = value.get("types") == [_DONATION]
+    for key in _REQUIRED if donations_only else (*_REQUIRED, *_OF_TAX):
         if key not in value:
             raise NotATaxpayer(f"{_at(path, key)} is missing")
 
@@ -116,4 +151,4 @@ def _at(path: str, key: str) -> str:
 
 
 def _known() -> str:
-    return ", ".join((*_REQUIRED, *_OPTIONAL))
+    return ", ".join((*_REQUIRED, *_OF_TAX, *_OPTIONAL)) + ", or the contract's Taxpayer"

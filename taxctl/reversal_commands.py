@@ -1,6 +1,7 @@
 """``taxctl reverse`` and ``taxctl void``: taking an issued invoice back."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Final
 
 import typer
 from google.protobuf.message import Message
@@ -34,6 +35,13 @@ from taxctl.names import (
 )
 from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session
+
+# What is not the field's own name with blanks.
+_WORDS: Final = {
+    "name": "invoice",
+    "red_reason": "reason",
+    "red_notice_number": "notice",
+}
 
 
 def reverse(
@@ -70,7 +78,7 @@ def reverse(
 
     Asks first. --dry-run shows the blue invoice and what would be sent; the gateway is not asked to
     judge it. Exit code: 0 reversed, or shown for a dry run, 1 refused or declined, 2 wrong usage or
-    nobody to ask, 3 the gateway was not reached.
+    nobody to ask, 3 the gateway was not reached, 4 effect unknown.
     """
     blue = invoice_name(name)
 
@@ -87,7 +95,7 @@ def reverse(
 
     def preview(used_id: str) -> None:
         found = _invoice(session, blue)
-        _show_plan(session, found, request(used_id), against_reversing(found))
+        _show_plan(session, found, request(used_id), against_reversing(found), dry=dry_run)
 
     def do(used_id: str) -> None:
         stub = InvoiceServiceStub(session.connection.channel)
@@ -110,7 +118,7 @@ def void(
 
     Asks first. --dry-run shows the invoice and what would be sent; the gateway is not asked to
     judge it. Exit code: 0 voided, or shown for a dry run, 1 refused or declined, 2 wrong usage or
-    nobody to ask, 3 the gateway was not reached.
+    nobody to ask, 3 the gateway was not reached, 4 effect unknown.
     """
     wanted = invoice_name(name)
 
@@ -119,7 +127,7 @@ def void(
 
     def preview(used_id: str) -> None:
         found = _invoice(session, wanted)
-        _show_plan(session, found, request(used_id), against_voiding(found, now()))
+        _show_plan(session, found, request(used_id), against_voiding(found, now()), dry=dry_run)
 
     def do(used_id: str) -> None:
         stub = InvoiceServiceStub(session.connection.channel)
@@ -134,7 +142,9 @@ def _invoice(session: Session, name: str) -> Invoice:
     return session.connection.call(stub.GetInvoice, GetInvoiceRequest(name=name)).invoice
 
 
-def _show_plan(session: Session, found: Invoice, request: Message, against: str) -> None:
+def _show_plan(
+    session: Session, found: Invoice, request: Message, against: str, *, dry: bool
+) -> None:
     """Show what is known and what would be sent: these RPCs have no ``validate_only``."""
     if session.screen.as_json:
         plan = {
@@ -148,12 +158,13 @@ def _show_plan(session: Session, found: Invoice, request: Message, against: str)
     session.screen.facts([("invoice", found.issued.name), *standing(found)])
     if against:
         session.screen.line(f"likely to be refused: {against}")
-    session.screen.line(f"would send {request.DESCRIPTOR.name}:")
+    session.screen.line("would be sent:" if dry else "will be sent:")
     session.screen.facts((f"  {key}", str(value)) for key, value in _sent(request))
 
 
-def _sent(request: Message) -> list[tuple[str, object]]:
-    return [(field.name, value) for field, value in request.ListFields()]
+def _sent(request: Message) -> Iterator[tuple[str, object]]:
+    for field, value in request.ListFields():
+        yield _WORDS.get(field.name, field.name.replace("_", " ")), value
 
 
 def _tell_reversed(session: Session, answer: ReverseInvoiceResponse) -> None:

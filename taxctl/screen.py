@@ -5,7 +5,9 @@ and reaches rich as ``Text``, never as markup. Answers go to standard output, th
 error.
 """
 
+import codecs
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -16,7 +18,7 @@ from typing import Final, Self
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -31,6 +33,9 @@ _PIPE_WIDTH: Final = 200
 # Cc control, Cf format (bidirectional overrides among them), Cs lone surrogates, Zl and Zp line ends.
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
+# How the authority's channel failed: for programs, which have it in --json.
+_WIRE_FACT: Final = "grpc_code"
+
 
 def safe(text: str) -> str:
     r"""Spell out what could steer a terminal: ESC becomes ``\x1b``."""
@@ -40,6 +45,20 @@ def safe(text: str) -> str:
         else char
         for char in text
     )
+
+
+def safe_json(text: str) -> str:
+    r"""Spell out in a JSON document what :func:`safe` does, as JSON does it: ``\u202e``."""
+    # A line end can only be the layout's own: inside a text JSON has spelled it out.
+    return "".join(
+        _json_escape(char) if char != "\n" and unicodedata.category(char) in _UNSAFE else char
+        for char in text
+    )
+
+
+def _json_escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def yuan(fen: int) -> str:
@@ -72,22 +91,29 @@ class Screen:
     err: Console = field(default_factory=lambda: _console(error=True))
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]], empty: str) -> None:
-        """Print a table, or the sentence ``empty`` when there are no rows."""
+        """Print a table, or the sentence ``empty`` when there are no rows.
+
+        Columns that found no room are named beside it.
+        """
         found = _safe(rows)
-        if found:
-            self.out.print(table.render(columns, found, self.out.width))
-        else:
+        if not found:
             self.line(empty)
+            return
+        laid = table.render(columns, found, self.out.width)
+        _lay(self.out, laid.shape)
+        if laid.left_out:
+            told = f"no room for: {', '.join(laid.left_out)} (on a wider terminal, or with --json)"
+            self.err.print(Text(told))
 
     def page(
         self, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, header: bool
     ) -> None:
         """Print one page of a long table whose columns all have a width."""
-        self.out.print(table.page(columns, _safe(rows), header=header))
+        _lay(self.out, table.page(columns, _safe(rows), header=header))
 
     def facts(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Print names and values, one pair a line; empty values are left out."""
-        self.out.print(table.facts((name, safe(value)) for name, value in pairs))
+        _lay(self.out, table.facts((name, safe(value)) for name, value in pairs))
 
     def line(self, text: str) -> None:
         """Print one line of the answer, uncut."""
@@ -103,30 +129,36 @@ class Screen:
 
     def document(self, value: object) -> None:
         """Print a JSON document, and let whoever reads see it at once."""
-        # ASCII only, so that no byte in it can steer a terminal; straight to the stream, since
-        # laying out a long document takes longer than making it.
+        # Straight to the stream, since laying out a long document takes longer than making it.
         indent = None if self.by_line else 2
-        self.out.file.write(json.dumps(value, indent=indent, ensure_ascii=True) + "\n")
+        encoding = getattr(self.out.file, "encoding", None) or "utf-8"
+        text = json.dumps(value, indent=indent, ensure_ascii=not _is_utf8(encoding))
+        self.out.file.write(safe_json(text) + "\n")
         self.out.file.flush()
 
-    def refusal(self, failure: Failure, *, subject: str = "") -> None:
-        """Print why something failed, all broken rules, and what to do about it."""
+    def refusal(self, failure: Failure, *, subject: str = "", advised: str = "") -> None:
+        """Print why something failed, all broken rules, and what to do about it.
+
+        ``advised``: what to do, instead of what can be told from the failure alone.
+        """
         if self.as_json:
             self.document({"error": {**as_dict(failure), "reason_name": reason_name(failure)}})
             return
         about = f"{subject}: " if subject else ""
         self.note(f"taxctl: {about}{reason_name(failure)}: {_sentence(failure)}")
-        self._show(failure)
+        self._show(failure, advised or advice(failure))
 
-    def _show(self, failure: Failure) -> None:
+    def _show(self, failure: Failure, advised: str) -> None:
         if failure.violations:
             columns = [Column("field"), Column("rule"), Column("description", fold=FOLD)]
             rows = _safe([v.field, v.rule, v.description] for v in failure.violations)
-            self.err.print(table.render(columns, rows, self.err.width))
-        elif failure.metadata:
-            facts = ", ".join(f"{key}={value}" for key, value in sorted(failure.metadata.items()))
-            self.note(f"  {facts}")
-        if advised := advice(failure):
+            _lay(self.err, table.render(columns, rows, self.err.width).shape)
+        elif facts := [(key, failure.metadata[key]) for key in sorted(failure.metadata)]:
+            told = ", ".join(f"{key}={value}" for key, value in facts if key != _WIRE_FACT)
+            if told:
+                self.note(f"  {told}")
+        # The gateway's sentence may end in this very advice.
+        if advised and not failure.message.endswith(advised):
             self.note(f"  {advised}")
 
     def progress(self, what: str, total: int | None, *, beside: bool = False) -> "Counter":
@@ -173,7 +205,27 @@ def _console(*, error: bool) -> Console:
         markup=False,
         emoji=False,
         width=None if stream.isatty() else _PIPE_WIDTH,
+        # Whoever wants no colour wants no bold and no dim either: https://no-color.org
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
     )
+
+
+def _lay(console: Console, shape: RenderableType) -> None:
+    """Print a layout; elsewhere than on a terminal without the blanks that fill its columns."""
+    if console.is_terminal:
+        console.print(shape)
+        return
+    with console.capture() as laid:
+        console.print(shape)
+    console.file.writelines(f"{line.rstrip()}\n" for line in laid.get().splitlines())
+    console.file.flush()
+
+
+def _is_utf8(encoding: str) -> bool:
+    try:
+        return codecs.lookup(encoding).name == "utf-8"
+    except LookupError:
+        return False
 
 
 def _safe(rows: Iterable[Sequence[str]]) -> list[list[str]]:

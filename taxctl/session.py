@@ -13,10 +13,11 @@ from enum import IntEnum
 from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from taxcontrol.v1.invoice_service_pb2 import Failure
 from taxctl.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Connection, connect
-from taxctl.failure import CallFailed, unanswered
+from taxctl.failure import CallFailed, unanswered, undecided
 from taxctl.screen import Screen
 
 _TARGET_HELP: Final = f"The gateway. Default: $TAXCTL_TARGET, or {DEFAULT_TARGET}."
@@ -51,12 +52,16 @@ _INTERRUPTED: Final = 130
 
 
 class ExitCode(IntEnum):
-    """What a script gets to know."""
+    """What a script gets to know. The last three are verdicts of ``verify``."""
 
     DONE = 0
     REFUSED = 1
     UNUSABLE = 2
     UNREACHABLE = 3
+    UNDECIDED = 4
+    NOT_OURS = 5
+    VOIDED = 6
+    REVERSED = 7
 
 
 class Unusable(Exception):
@@ -80,6 +85,15 @@ class Given:
     json: bool = False
 
 
+class _Command(TyperCommand):
+    """Writes an argument that must be given as manuals do: plain, not in braces."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [
+            piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)
+        ]
+
+
 def command(
     app: typer.Typer, name: str, *, by_line: bool = False
 ) -> Callable[[Callable[..., ExitCode]], Callable[..., ExitCode]]:
@@ -96,7 +110,7 @@ def command(
                 timeout_s=given.pop("timeout_s"),
                 json=given.pop("json"),
             )
-            merged = _merged(ctx, own)
+            merged = given_so_far(ctx, own)
             screen = Screen(as_json=merged.json, by_line=by_line)
             raise typer.Exit(_run(lambda session: behaviour(session, **given), merged, screen))
 
@@ -104,15 +118,17 @@ def command(
         run.__doc__ = behaviour.__doc__
         run.__signature__ = signature  # type: ignore[attr-defined]
         run.__annotations__ = {key: one.annotation for key, one in signature.parameters.items()}
-        app.command(name)(run)
+        app.command(name, cls=_Command)(run)
         return behaviour
 
     return register
 
 
 def reached(failure: Failure) -> ExitCode:
-    """The exit code of a failure: not reached, or reached and refused."""
-    return ExitCode.UNREACHABLE if unanswered(failure) else ExitCode.REFUSED
+    """The exit code of a failure: not reached, reached and undecided, or refused."""
+    if unanswered(failure):
+        return ExitCode.UNREACHABLE
+    return ExitCode.UNDECIDED if undecided(failure) else ExitCode.REFUSED
 
 
 def explained(failure: Failure, target: str) -> Failure:
@@ -130,7 +146,8 @@ def _run(behaviour: Callable[[Session], ExitCode], given: Given, screen: Screen)
         with _session(given, screen) as session:
             return behaviour(session)
     except CallFailed as error:
-        screen.refusal(explained(error.failure, given.target or DEFAULT_TARGET))
+        said = explained(error.failure, given.target or DEFAULT_TARGET)
+        screen.refusal(said, advised=error.advised)
         return reached(error.failure)
     except Unusable as error:
         screen.note(f"taxctl: {error}")
@@ -152,7 +169,8 @@ def _session(given: Given, screen: Screen) -> Iterator[Session]:
         yield Session(connection=connection, screen=screen)
 
 
-def _merged(ctx: typer.Context, own: Given) -> Given:
+def given_so_far(ctx: typer.Context, own: Given) -> Given:
+    """Merge what stands before a command with its own, which wins."""
     before = ctx.obj if isinstance(ctx.obj, Given) else Given()
     return Given(
         target=before.target if own.target is None else own.target,

@@ -27,7 +27,7 @@ from taxctl.names import (
 )
 from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session
-from taxctl.stock_commands import SEGMENT_COLUMNS, segment_cells
+from taxctl.stock_commands import SEGMENT_COLUMNS, going_on, segment_cells
 
 
 def recall(
@@ -45,7 +45,7 @@ def recall(
     """Move numbers that were not taken from a point back to the pool, the highest first.
 
     Asks first. Exit code: 0 recalled, or shown for a dry run, 1 refused or declined, 2 wrong usage
-    or nobody to ask, 3 the gateway was not reached.
+    or nobody to ask, 3 the gateway was not reached, 4 effect unknown.
     """
     place = point_name(taxpayer, point)
 
@@ -60,7 +60,7 @@ def recall(
         )
         stub = StockAdminServiceStub(session.connection.channel)
         answer = session.connection.call(stub.RecallStock, request)
-        _tell_recalled(session, answer, dry=validate_only)
+        _tell_recalled(session, answer)
 
     deed = rehearsed(f"Recall {count:,} numbers of type {type} from {place}?", send)
     return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
@@ -81,7 +81,7 @@ def give_back(
 
     Asks first. From then on none of them can be issued, also while the authority does not answer.
     Exit code: 0 returned, or shown for a dry run, 1 refused or declined, 2 wrong usage or nobody to
-    ask, 3 the gateway was not reached.
+    ask, 3 the gateway was not reached, 4 effect unknown.
     """
     parent = taxpayer_name(taxpayer)
 
@@ -95,7 +95,9 @@ def give_back(
             validate_only=validate_only,
         )
         stub = StockAdminServiceStub(session.connection.channel)
-        answer = session.connection.call(stub.ReturnStock, request)
+        on_record = f"the return is on record and goes on by itself; --request-id {request_id} tells how it ended"
+        with going_on(on_record):
+            answer = session.connection.call(stub.ReturnStock, request)
         _tell_returned(session, answer, dry=validate_only)
 
     deed = rehearsed(
@@ -104,7 +106,7 @@ def give_back(
     return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
 
 
-def _tell_recalled(session: Session, answer: RecallStockResponse, *, dry: bool) -> None:
+def _tell_recalled(session: Session, answer: RecallStockResponse) -> None:
     if session.screen.as_json:
         session.screen.document(as_dict(answer))
         return
@@ -112,8 +114,6 @@ def _tell_recalled(session: Session, answer: RecallStockResponse, *, dry: bool) 
     session.screen.table(SEGMENT_COLUMNS, rows, "nothing was recalled")
     if answer.replayed:
         session.screen.note("an earlier call with this request id recalled them")
-    elif dry:
-        session.screen.note("nothing was changed")
 
 
 def _tell_returned(session: Session, answer: ReturnStockResponse, *, dry: bool) -> None:

@@ -1,6 +1,7 @@
 """``taxctl stock``: what is left, drawing, assigning, segments."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from taxcontrol.admin.v1.segment_pb2 import Segment
@@ -12,8 +13,10 @@ from taxcontrol.admin.v1.stock_admin_service_pb2 import (
     ListSegmentsResponse,
 )
 from taxcontrol.admin.v1.stock_admin_service_pb2_grpc import StockAdminServiceStub
+from taxcontrol.v1 import error_reason_pb2
 from taxcontrol.v1.stock_service_pb2 import GetStockRequest
 from taxcontrol.v1.stock_service_pb2_grpc import StockServiceStub
+from taxctl.failure import CallFailed
 from taxctl.names import (
     CountOption,
     DryRunOption,
@@ -37,12 +40,12 @@ from taxctl.table import Column
 _PAGE_SIZE: Final = 1000
 SEGMENT_COLUMNS: Final = (
     Column("segment", right=True),
-    Column("type", rank=2),
+    Column("type"),
     Column("point"),
     Column("code"),
     Column("first"),
-    Column("last"),
-    Column("numbers", right=True, rank=5),
+    Column("last", rank=5),
+    Column("numbers", right=True, rank=6),
     Column("left", right=True),
     Column("next", rank=3),
     Column("returning", right=True, rank=1),
@@ -60,7 +63,8 @@ def show(
 ) -> ExitCode:
     """Show what a taxpayer's pool and points have left.
 
-    Exit code: 0 shown, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    Exit code: 0 shown, 1 refused, 2 wrong usage, 3 the gateway was not reached, 4 it could not look
+    now.
     """
     stub = StockServiceStub(session.connection.channel)
     request = GetStockRequest(parent=parent_name(taxpayer, point), type=type)
@@ -103,10 +107,13 @@ def draw(
 ) -> ExitCode:
     """Draw numbers from the authority into a taxpayer's pool.
 
-    Exit code: 0 drawn, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    Where the authority does not answer, the draw goes on by itself, and the same --request-id tells how
+    it ended; a new one draws once more. Exit code: 0 drawn, 1 refused, 2 wrong usage, 3 the gateway was
+    not reached, 4 effect unknown.
     """
+    used_id = request_id_of(request_id, session.screen)
     request = DrawStockRequest(
-        request_id=request_id_of(request_id, session.screen),
+        request_id=used_id,
         parent=taxpayer_name(taxpayer),
         type=type,
         count=count,
@@ -114,7 +121,10 @@ def draw(
         validate_only=dry_run,
     )
     stub = StockAdminServiceStub(session.connection.channel)
-    answer = session.connection.call(stub.DrawStock, request)
+    with going_on(
+        f"the draw is on record and goes on by itself; --request-id {used_id} tells how it ended"
+    ):
+        answer = session.connection.call(stub.DrawStock, request)
     if session.screen.as_json:
         session.screen.document(as_dict(answer))
         return ExitCode.DONE
@@ -146,7 +156,8 @@ def assign(
 ) -> ExitCode:
     """Move numbers from a taxpayer's pool to an issuing point, the lowest first.
 
-    Exit code: 0 assigned, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    Exit code: 0 assigned, 1 refused, 2 wrong usage, 3 the gateway was not reached, 4 effect
+    unknown.
     """
     request = AssignStockRequest(
         request_id=request_id_of(request_id, session.screen),
@@ -174,7 +185,8 @@ def assign(
 def segments(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode:
     """List the segments of a taxpayer.
 
-    Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the gateway was not reached, 4 it could not
+    look now.
     """
     found = ListSegmentsResponse(segments=_all_segments(session, taxpayer_name(taxpayer)))
     if session.screen.as_json:
@@ -211,6 +223,17 @@ def segment_cells(segment: Segment) -> list[str]:
         f"{segment.returned_count:,}" if segment.returned_count else "",
         segment.issue_deadline,
     ]
+
+
+@contextmanager
+def going_on(advised: str) -> Iterator[None]:
+    """Say of a call that only the authority has not answered that the gateway goes on with it."""
+    try:
+        yield
+    except CallFailed as error:
+        if error.failure.reason == error_reason_pb2.ERROR_REASON_AUTHORITY_UNAVAILABLE:
+            raise CallFailed(error.failure, advised=advised) from error
+        raise
 
 
 def _state(grant: Grant) -> str:

@@ -7,7 +7,7 @@ Nothing is cut: what is left out is in ``--json``, and on a wider terminal.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -19,6 +19,13 @@ _GAP: Final = 2
 FOLD: Final = 24
 
 Row = Sequence[str]
+
+
+class Laid(NamedTuple):
+    """A layout, and the titles of the columns for which it had no room."""
+
+    shape: RenderableType
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class Column:
     width: int = field(default=0, kw_only=True)
 
 
-def render(columns: Sequence[Column], rows: Sequence[Row], width: int) -> RenderableType:
+def render(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Laid:
     """Lay out ``rows`` for a terminal of ``width`` columns. Cells must be safe to print."""
     used = [place for place, column in enumerate(columns) if _used(column, place, rows)]
     places = list(used)
@@ -45,9 +52,10 @@ def render(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Render
     while _needed(columns, widths, places) > width:
         last = max(places, key=lambda place: columns[place].rank)
         if columns[last].rank == 0:
-            return _blocks(columns, rows, used)
+            return Laid(_blocks(columns, rows, used))
         places.remove(last)
-    return _table(columns, rows, places, header=True)
+    left_out = tuple(columns[place].title for place in used if place not in places)
+    return Laid(_table(columns, rows, places, header=True), left_out)
 
 
 def page(columns: Sequence[Column], rows: Sequence[Row], *, header: bool) -> RenderableType:
@@ -88,6 +96,8 @@ def _table(
             overflow="fold",
             no_wrap=not column.fold,
             min_width=column.width or None,
+            # What is folded keeps its place from page to page.
+            max_width=(column.width or None) if column.fold else None,
         )
     for row in rows:
         table.add_row(*(Text(row[place]) for place in kept))

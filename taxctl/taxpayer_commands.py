@@ -15,13 +15,14 @@ from taxcontrol.admin.v1.taxpayer_service_pb2 import (
 )
 from taxcontrol.admin.v1.taxpayer_service_pb2_grpc import TaxpayerServiceStub
 from taxcontrol.v1.invoice_service_pb2 import Failure
-from taxctl.failure import CallFailed, unanswered
+from taxctl.failure import CallFailed, unanswered, undecided
 from taxctl.names import DryRunOption, ReasonOption, TaxpayerArgument, taxpayer_name
 from taxctl.registration import NotATaxpayer, taxpayers
 from taxctl.screen import Screen, as_dict, civil, yuan
-from taxctl.session import ExitCode, Session, Unusable
+from taxctl.session import ExitCode, Session, Unusable, reached
 from taxctl.table import FOLD, Column
 from taxctl.taxpayers import all_taxpayers
+from taxctl.windows import rates
 
 _FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 
@@ -36,7 +37,8 @@ def register(
             exists=True,
             dir_okay=False,
             readable=True,
-            help="JSON: one taxpayer or a list, as in samples/taxpayers.json.",
+            help="JSON: one taxpayer or a list; the contract's Taxpayer, or as in"
+            " samples/taxpayers.json.",
         ),
     ],
     request_id: Annotated[
@@ -52,9 +54,9 @@ def register(
 ) -> ExitCode:
     """Register taxpayers with the authority and open their issuing points.
 
-    One that is refused never stops the others. With ``--json`` the document is
-    ``{"results": […]}``. Exit code: 0 all registered, 1 some refused, 2 wrong usage or the file
-    is unusable, 3 the gateway was not reached.
+    One that is refused never stops the others. With --json the document is {"results": […]}. Exit
+    code: 0 all registered, 1 some refused, 2 wrong usage or the file is unusable, 3 the gateway was
+    not reached, 4 the effect of some is unknown; the highest that applies.
     """
     found = _read(file)
     if request_id and len(found) > 1:
@@ -73,14 +75,15 @@ def register(
         session.screen.document({"results": [_result(*outcome) for outcome in outcomes]})
     else:
         _print_registered(session, outcomes)
-    refused = any(isinstance(outcome, Failure) for _, outcome in outcomes)
-    return ExitCode.REFUSED if refused else ExitCode.DONE
+    failures = [outcome for _, outcome in outcomes if isinstance(outcome, Failure)]
+    return max(map(reached, failures), default=ExitCode.DONE)
 
 
 def list_all(session: Session) -> ExitCode:
     """List the registered taxpayers.
 
-    Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the gateway was not reached, 4 it could not
+    look now.
     """
     found = ListTaxpayersResponse(taxpayers=all_taxpayers(session.connection))
     if session.screen.as_json:
@@ -101,7 +104,8 @@ def list_all(session: Session) -> ExitCode:
 def show(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode:
     """Show one taxpayer with its grants, points, devices and limits.
 
-    Exit code: 0 shown, 1 refused or not found, 2 wrong usage, 3 the gateway was not reached.
+    Exit code: 0 shown, 1 refused or not found, 2 wrong usage, 3 the gateway was not reached, 4 it
+    could not look now.
     """
     stub = TaxpayerServiceStub(session.connection.channel)
     wanted = GetTaxpayerRequest(name=taxpayer_name(taxpayer))
@@ -162,7 +166,7 @@ def _print_registered(
     for request, outcome in outcomes:
         seller = [request.taxpayer.tax_number, request.taxpayer.display_name]
         if isinstance(outcome, Failure):
-            rows.append([*seller, "refused", ""])
+            rows.append([*seller, "effect unknown" if undecided(outcome) else "refused", ""])
             session.screen.refusal(outcome, subject=request.taxpayer.tax_number)
             continue
         done = "would be registered" if request.validate_only else "registered"
@@ -202,9 +206,6 @@ def _print_taxpayer(screen: Screen, taxpayer: Taxpayer) -> None:
 
 
 def _facts(taxpayer: Taxpayer) -> list[tuple[str, str]]:
-    windows = [
-        f"{window.call_count_max} in {window.period_ms / 1000:g} s" for window in taxpayer.windows
-    ]
     return [
         ("tax number", taxpayer.tax_number),
         ("name", taxpayer.display_name),
@@ -212,7 +213,7 @@ def _facts(taxpayer: Taxpayer) -> list[tuple[str, str]]:
         ("bank, account", taxpayer.bank_account),
         ("points", " ".join(str(point.number) for point in taxpayer.points)),
         ("offline limits", _limits(taxpayer.offline_limits)),
-        ("upload calls", ", ".join(windows) or "no limit"),
+        ("upload windows", rates(taxpayer.windows) or "no limit"),
         ("version", str(taxpayer.version)),
         ("registered at", civil(taxpayer.registration_time)),
     ]
@@ -222,7 +223,8 @@ def _grant_cells(grant: TypeGrant) -> list[str]:
     return [
         grant.type,
         " ".join(f"{rate / 10_000:g}%" for rate in grant.rates_ppm),
-        yuan(grant.invoice_limit_fen),
+        # Every limit is above zero; a donation receipt has none.
+        yuan(grant.invoice_limit_fen) if grant.invoice_limit_fen else "no limit",
         f"{grant.holding_count_max:,}",
     ]
 

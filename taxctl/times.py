@@ -1,6 +1,7 @@
 """Instants and days as people type them: civil time in China where nothing else is said."""
 
 import re
+import time
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -8,10 +9,13 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from taxctl.screen import SHANGHAI
+from taxctl.session import Unusable
 
 _FORM: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(Z|[+-]\d\d:\d\d)?)?", re.ASCII
 )
+_LATER: Final = re.compile(r"([1-9]\d{0,4})([smhd])", re.ASCII)
+_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _WANTED: Final = "2026-11-22, or 2026-11-22T10:30:00, in China's time unless it names another"
 
 
@@ -28,6 +32,24 @@ def instant(text: str) -> Timestamp:
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{text!r} is no time: {error}") from error
     return at
+
+
+def instant_or_later(text: str) -> tuple[Timestamp, bool]:
+    """Read an instant, or ``10m`` for ten minutes from now; the second value tells the latter.
+
+    Raises:
+        Unusable: It is neither.
+    """
+    match = _LATER.fullmatch(text)
+    try:
+        if match is None:
+            return instant(text), False
+        later = Timestamp()
+        # Whole seconds: what is shown is what is sent.
+        later.FromSeconds(int(time.time()) + int(match[1]) * _UNIT_S[match[2]])
+    except ValueError as error:
+        raise Unusable(f"--until {error}, nor 10m, 2h or 1d from now on") from error
+    return later, True
 
 
 def month(at: Timestamp | datetime) -> str:
@@ -65,12 +87,12 @@ BeforeOption = Annotated[
     ),
 ]
 UntilOption = Annotated[
-    Timestamp | None,
+    str,
     typer.Option(
         "--until",
-        parser=_option,
         metavar=TIME_METAVAR,
-        help="When they go on by themselves. Default: not before they are resumed.",
+        help="When they go on by themselves: a time, or from now on, such as 10m, 2h, 1d. Default:"
+        " not before they are resumed.",
         show_default=False,
     ),
 ]

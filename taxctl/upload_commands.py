@@ -18,7 +18,7 @@ from taxctl.screen import as_dict, civil, yuan
 from taxctl.session import ExitCode, Session
 from taxctl.table import FOLD, Column
 from taxctl.taxpayers import all_taxpayers
-from taxctl.upload_steering import rates
+from taxctl.windows import rates, uses
 
 _PAGE_SIZE: Final = 1000
 
@@ -37,8 +37,11 @@ def status(
 ) -> ExitCode:
     """Show where the uploads stand, and what is left of the offline limits.
 
-    With ``--json`` the document is ``{"statuses": […]}``. Exit code: 0 shown, 1 refused, 2 wrong
-    usage, 3 the gateway was not reached.
+    The rate share is the part of what the windows allow that is used: halved when the authority
+    throttles, growing back while it does not. Windows are calls/time, as upload rate takes them. What
+    the authority has refused no longer counts offline. With --json the document is {"statuses": […]}.
+    Exit code: 0 shown, 1 refused, 2 wrong usage, 3 the gateway was not reached, 4 it could not look
+    now.
     """
     names = (
         [taxpayer_name(taxpayer)]
@@ -64,7 +67,8 @@ def status(
 def list_unuploaded(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode:
     """List the events of a taxpayer that the authority has not accepted, oldest first.
 
-    Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the gateway was not reached, 4 it could not
+    look now.
     """
     found = ListUnuploadedResponse(events=_all_events(session, taxpayer_name(taxpayer)))
     if session.screen.as_json:
@@ -97,8 +101,8 @@ def _facts(status: UploadStatus) -> Facts:
         ("issuing stops at", civil(status.age_limit_time)),
         ("paused", until if status.paused else ""),
         ("why paused", status.pause_reason),
-        ("rate", _share(status)),
-        ("windows", _windows(status)),
+        ("rate share", f"{_share(status)} of what the windows allow"),
+        ("windows", uses(status.windows)),
         ("windows set here", rates(status.set_windows)),
         ("last error", status.last_error),
     ]
@@ -114,7 +118,7 @@ def _print_backlogs(session: Session, found: list[UploadStatus]) -> None:
         Column("paused"),
         Column("oldest", rank=2),
         Column("stops at", rank=1),
-        Column("rate", right=True, rank=7),
+        Column("rate share", right=True, rank=7),
         Column("windows", rank=8),
         Column("last error", rank=3, fold=FOLD),
     )
@@ -132,20 +136,13 @@ def _backlog_cells(status: UploadStatus) -> list[str]:
         civil(status.oldest_issue_time),
         civil(status.age_limit_time),
         _share(status),
-        _windows(status),
+        uses(status.windows),
         status.last_error,
     ]
 
 
 def _share(status: UploadStatus) -> str:
     return f"{status.rate_share_ppm / 10_000:g} %"
-
-
-def _windows(status: UploadStatus) -> str:
-    return " ".join(
-        f"{window.used_count}/{window.call_count_max} in {window.period_ms / 1000:g} s"
-        for window in status.windows
-    )
 
 
 def _print_meters(session: Session, found: list[UploadStatus]) -> None:
@@ -159,11 +156,11 @@ def _print_meters(session: Session, found: list[UploadStatus]) -> None:
         return
     columns = (
         Column("taxpayer"),
-        Column("device", rank=2),
+        Column("device"),
         Column("type"),
-        Column("not uploaded", right=True),
+        Column("counted offline", right=True),
         Column("amount (yuan)", right=True, rank=3),
-        Column("count left", right=True, rank=1),
+        Column("count left", right=True, rank=2),
         Column("amount left (yuan)", right=True),
         Column("last issue", rank=4),
     )

@@ -1,12 +1,9 @@
 """``taxctl upload retry``, ``pause``, ``resume`` and ``rate``: steering the uploads."""
 
-import re
-from collections.abc import Iterable
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from taxcontrol.admin.v1.taxpayer_pb2 import RateWindow
 from taxcontrol.admin.v1.upload_admin_service_pb2 import (
     PauseUploadsRequest,
     ResumeUploadsRequest,
@@ -14,7 +11,7 @@ from taxcontrol.admin.v1.upload_admin_service_pb2 import (
     SetUploadRateRequest,
 )
 from taxcontrol.admin.v1.upload_admin_service_pb2_grpc import UploadAdminServiceStub
-from taxctl.consent import carry_out, rehearsed
+from taxctl.consent import NothingToDo, carry_out, rehearsed
 from taxctl.names import (
     DryRunOption,
     ReasonOption,
@@ -28,11 +25,8 @@ from taxctl.names import (
 )
 from taxctl.screen import as_dict, civil
 from taxctl.session import ExitCode, Session, Unusable
-from taxctl.times import UntilOption
-
-_WINDOW: Final = re.compile(r"([1-9]\d{0,9})/(\d{0,9})(ms|s|m|h)", re.ASCII)
-_UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
-_INT32_MAX: Final = 2**31 - 1
+from taxctl.times import UntilOption, instant_or_later
+from taxctl.windows import rates, window
 
 
 def retry(
@@ -55,11 +49,11 @@ def retry(
 ) -> ExitCode:
     """Send events once more that the authority refused.
 
-    Asks first. Exit code: 0 done, or shown for a dry run, 1 refused or declined, 2 wrong usage or
-    nobody to ask, 3 the gateway was not reached.
+    Asks first. Exit code: 0 done, or shown for a dry run, 1 refused or declined, or nothing to send
+    again, 2 wrong usage or nobody to ask, 3 the gateway was not reached, 4 effect unknown.
     """
     parent = taxpayer_name(taxpayer)
-    names = [_of(taxpayer, one) for one in invoices or []]
+    names = [invoice_name(one, owner=taxpayer) for one in invoices or []]
 
     def send(request_id: str, *, validate_only: bool) -> None:
         request = RetryUploadsRequest(
@@ -71,13 +65,18 @@ def retry(
         )
         stub = UploadAdminServiceStub(session.connection.channel)
         answer = session.connection.call(stub.RetryUploads, request)
-        done = "would be sent again" if validate_only else "are sent again"
+        one = answer.retried_count == 1
+        done = "would be sent again" if validate_only else f"{'is' if one else 'are'} sent again"
         _tell(
             session,
             as_dict(answer),
-            f"{answer.retried_count:,} events {done}",
+            f"{answer.retried_count:,} {'event' if one else 'events'} {done}",
             replayed=answer.replayed,
         )
+        if not answer.retried_count:
+            raise NothingToDo(
+                "the authority has refused nothing of it: there is nothing to send again"
+            )
 
     which = f"{len(names)} named" if names else "all refused"
     deed = rehearsed(f"Send {which} invoices of {parent} again?", send)
@@ -88,7 +87,7 @@ def pause(
     session: Session,
     *,
     taxpayer: TaxpayerArgument,
-    until: UntilOption = None,
+    until: UntilOption = "",
     reason: RequiredReasonOption,
     request_id: RequestIdOption = "",
     yes: YesOption = False,
@@ -97,16 +96,24 @@ def pause(
     """Pause the uploads of a taxpayer; issuing goes on within the offline limits.
 
     Asks first. Exit code: 0 paused, or shown for a dry run, 1 refused or declined, 2 wrong usage or
-    nobody to ask, 3 the gateway was not reached.
+    nobody to ask, 3 the gateway was not reached, 4 effect unknown.
     """
     parent = taxpayer_name(taxpayer)
-    how_long = f"until {civil(until)}" if until is not None else "until they are resumed"
+    at, later = instant_or_later(until) if until else (None, False)
+    if later and request_id:
+        raise Unusable(
+            "--request-id goes with a time in --until: from now on would be another pause"
+        )
+    if later and at is not None:
+        # Whoever tries the same id again must give the same time.
+        session.screen.note(f"until: {civil(at)}")
+    how_long = f"until {civil(at)}" if at is not None else "until they are resumed"
 
     def send(request_id: str, *, validate_only: bool) -> None:
         request = PauseUploadsRequest(
             request_id=request_id,
             parent=parent,
-            pause_until=until,
+            pause_until=at,
             reason=reason,
             validate_only=validate_only,
         )
@@ -129,7 +136,7 @@ def resume(
 ) -> ExitCode:
     """End a pause of the uploads; not paused is no error.
 
-    Exit code: 0 resumed, 1 refused, 2 wrong usage, 3 the gateway was not reached.
+    Exit code: 0 resumed, 1 refused, 2 wrong usage, 3 the gateway was not reached, 4 effect unknown.
     """
     request = ResumeUploadsRequest(
         request_id=request_id_of(request_id, session.screen),
@@ -169,7 +176,7 @@ def rate(
     """Lower the rate of a taxpayer's upload calls below what the authority allows, or reset it.
 
     Asks first. Exit code: 0 set, or shown for a dry run, 1 refused or declined, 2 wrong usage or
-    nobody to ask, 3 the gateway was not reached.
+    nobody to ask, 3 the gateway was not reached, 4 effect unknown.
     """
     if bool(windows) == reset:
         raise Unusable("give either --window or --reset")
@@ -195,35 +202,6 @@ def rate(
         told = f"Let the uploads of {parent} run as fast as the authority allows?"
     deed = rehearsed(told, send)
     return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
-
-
-def window(text: str) -> RateWindow:
-    """Read ``10/1s``, ``30/m`` or ``600/1h``; raise :class:`Unusable`."""
-    match = _WINDOW.fullmatch(text)
-    calls, length, unit = match.groups() if match else ("0", "0", "s")
-    period_ms = int(length or "1") * _UNIT_MS[unit]
-    if not 0 < int(calls) <= _INT32_MAX or period_ms == 0:
-        raise Unusable(f"--window must be calls and time, such as 10/1s or 30/1m, not {text!r}")
-    return RateWindow(call_count_max=int(calls), period_ms=period_ms)
-
-
-def rates(windows: Iterable[RateWindow]) -> str:
-    """Windows as ``rate --window`` takes them: ``10/1s 30/1m``."""
-    return " ".join(f"{one.call_count_max}/{_length(one.period_ms)}" for one in windows)
-
-
-def _length(period_ms: int) -> str:
-    for unit in ("h", "m", "s"):
-        if period_ms % _UNIT_MS[unit] == 0:
-            return f"{period_ms // _UNIT_MS[unit]}{unit}"
-    return f"{period_ms}ms"
-
-
-def _of(taxpayer: str, invoice: str) -> str:
-    """Accept ``{code}-{number}`` of the taxpayer for a name."""
-    if "/" in invoice:
-        return invoice_name(invoice)
-    return f"{taxpayer_name(taxpayer)}/invoices/{invoice}"
 
 
 def _tell(session: Session, answer: dict[str, object], said: str, *, replayed: bool) -> None:

@@ -16,6 +16,12 @@ from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session, Unusable
 
 _INT64_MAX: Final = 2**63 - 1
+_EXIT: Final = {
+    VerifyInvoiceResponse.VERDICT_GENUINE: ExitCode.DONE,
+    VerifyInvoiceResponse.VERDICT_NOT_OURS: ExitCode.NOT_OURS,
+    VerifyInvoiceResponse.VERDICT_VOIDED: ExitCode.VOIDED,
+    VerifyInvoiceResponse.VERDICT_REVERSED: ExitCode.REVERSED,
+}
 
 
 def verify(
@@ -47,8 +53,10 @@ def verify(
 ) -> ExitCode:
     """Say whether an invoice is genuine, by its QR text or by what is printed on it.
 
-    Exit code: 0 genuine, 1 anything else: voided, reversed, not issued here or not as printed, or
-    refused, 2 wrong usage, 3 the gateway was not reached.
+    What has a check code is asked for with it: without, nothing here is found by its parts. Exit
+    code: 0 genuine, 5 not issued here or not as printed, 6 voided, 7 reversed, in part or in full; and
+    1 refused, as for asking too often, 2 wrong usage, 3 the gateway was not reached, 4 it could not
+    look now.
     """
     parts = {"--code": code, "--number": number, "--date": date, "--amount": amount}
     given = [name for name, value in {**parts, "--check-code": check_code}.items() if value]
@@ -70,9 +78,18 @@ def verify(
         session.screen.document(as_dict(answer))
     else:
         verdict = word(VerifyInvoiceResponse.Verdict.Name, answer.verdict, "VERDICT_")
-        session.screen.line(f"verify: {verdict}")
-    genuine = answer.verdict == VerifyInvoiceResponse.VERDICT_GENUINE
-    return ExitCode.DONE if genuine else ExitCode.REFUSED
+        session.screen.line(f"verify: {verdict}{_why(answer, request)}")
+    return _EXIT.get(answer.verdict, ExitCode.REFUSED)
+
+
+def _why(answer: VerifyInvoiceResponse, request: VerifyInvoiceRequest) -> str:
+    """What is not ours need not be forged: a part may be mistyped or left out."""
+    if answer.verdict != VerifyInvoiceResponse.VERDICT_NOT_OURS:
+        return ""
+    if request.WhichOneof("key") == "qr_text":
+        return ": no invoice here has this QR text"
+    left_out = "" if request.printed.check_code else " (was --check-code left out?)"
+    return f": no invoice here has all of these parts{left_out}"
 
 
 def _fen(yuan: str) -> int:

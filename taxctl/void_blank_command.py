@@ -12,17 +12,17 @@ from taxcontrol.admin.v1.stock_admin_service_pb2_grpc import StockAdminServiceSt
 from taxctl.consent import carry_out, rehearsed
 from taxctl.invoice_facts import void_facts
 from taxctl.names import (
+    POINT_MAX,
     DryRunOption,
     RequestIdOption,
     RequiredReasonOption,
     TypeOption,
     YesOption,
     point_name,
+    point_of,
 )
 from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session, Unusable
-
-_POINT_MAX = 65535
 
 
 def void_blank(
@@ -55,7 +55,7 @@ def void_blank(
     """Void a blank number: the point's next one, or one that waits for its signature for 60 s.
 
     Asks first. Exit code: 0 voided, or shown for a dry run, 1 refused or declined, 2 wrong usage or
-    nobody to ask, 3 the gateway was not reached.
+    nobody to ask, 3 the gateway was not reached, 4 effect unknown.
     """
     place = _place(taxpayer, point)
 
@@ -82,11 +82,11 @@ def _place(taxpayer: str, point: str) -> str:
     if "/" in point:
         if taxpayer:
             raise Unusable("--point names the taxpayer already; leave TAXPAYER out")
-        return point
+        return point_of(point)
     if not taxpayer:
         raise Unusable("give TAXPAYER, or --point taxpayers/{tax number}/points/{n}")
-    if not (point.isascii() and point.isdigit() and int(point) <= _POINT_MAX):
-        raise Unusable(f"--point must be 0 to {_POINT_MAX}, or a point's name, not {point!r}")
+    if not (point.isascii() and point.isdigit() and int(point) <= POINT_MAX):
+        raise Unusable(f"--point must be 0 to {POINT_MAX}, or a point's name, not {point!r}")
     return point_name(taxpayer, int(point))
 
 
@@ -98,7 +98,7 @@ def _tell(session: Session, answer: VoidBlankNumberResponse, *, dry: bool) -> No
     session.screen.facts(
         [
             ("number", statement.invoice),
-            ("state", "would be voided" if dry and not answer.replayed else "voided"),
+            ("state", "would be blank voided" if dry and not answer.replayed else "blank voided"),
             *void_facts(statement),
             ("replayed", "yes" if answer.replayed else ""),
         ]

@@ -58,8 +58,8 @@ def watch(
     change was printed, so a watch that is killed in between prints that change once more.
 
     With --json each change is one line, with its resume_token. --timeout does not apply. Exit code:
-    0 ended by Ctrl-C or SIGTERM, 1 refused, 2 wrong usage or an unusable FILE, 3 the gateway was not reached at
-    the start.
+    0 ended by Ctrl-C or SIGTERM, 1 refused, 2 wrong usage or an unusable FILE, 3 the gateway was
+    not reached at the start, 4 effect unknown.
     """
     request = WatchInvoicesRequest(
         parent=parent_name(parent, point),

@@ -87,7 +87,7 @@ def _assign(message: Message, field: FieldDescriptor, value: object, path: str) 
             yield Fault(path, "FIELD_FORMAT", f"must be a list, not {_kind(value)}")
             return
         for place, one in enumerate(value):
-            yield from _fill(getattr(message, field.name).add(), one, f"{path}[{place}]")
+            yield from _append(message, field, one, f"{path}[{place}]")
     elif field.message_type is not None:
         inner = getattr(message, field.name)
         inner.SetInParent()
@@ -97,6 +97,17 @@ def _assign(message: Message, field: FieldDescriptor, value: object, path: str) 
             setattr(message, field.name, _scalar(field, value))
         except _Unfit as error:
             yield Fault(path, "FIELD_FORMAT", str(error))
+
+
+def _append(message: Message, field: FieldDescriptor, value: object, path: str) -> Iterator[Fault]:
+    repeated = getattr(message, field.name)
+    if field.message_type is not None:
+        yield from _fill(repeated.add(), value, path)
+        return
+    try:
+        repeated.append(_scalar(field, value))
+    except _Unfit as error:
+        yield Fault(path, "FIELD_FORMAT", str(error))
 
 
 def _scalar(field: FieldDescriptor, value: object) -> str | bool | int:

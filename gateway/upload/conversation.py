@@ -7,8 +7,8 @@ by id; *absent* is not final, so the same id with the same items goes again. *Re
 is halved until the one item that spoils it stands alone.
 """
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from random import Random
 from typing import Final, TypeVar
 
@@ -19,7 +19,7 @@ from gateway.clock import Clock
 from gateway.upload.agenda import Agenda, Awaited, Unaccepted
 from gateway.upload.backoff import Backoff
 from gateway.upload.link import Link
-from gateway.upload.messages import awaited, sent, verdicts_of
+from gateway.upload.messages import awaited, named, names_of, sent, verdicts_of
 from gateway.upload.pacer import Pacer
 from invoice.errors import AuthorityRefused, AuthorityUnavailable
 from invoice.lifecycle import UploadState
@@ -33,6 +33,8 @@ _T = TypeVar("_T")
 _AGAIN: Final = Backoff(base_s=0.2, cap_s=30.0)
 _POLL_FIRST_S: Final = 0.5
 _POLL_S_MAX: Final = 30.0
+# Of what was refused a log line names so many and counts all.
+_NAMED_COUNT_MAX: Final = 5
 # These say no to who sends, not to what is sent: rejecting the invoices would be wrong, and
 # another taxpayer's uploads are not concerned.
 _SENDER_REFUSALS: Final = frozenset(
@@ -202,7 +204,7 @@ class Conversation:
 
     async def _split(self, submission: Submission, count_max: int, reason: str) -> None:
         await self._ledger.release_submission(
-            submission.submission_id, not_before=self._clock.now(), batch_count_max=count_max
+            submission.submission_id, not_before=0.0, batch_count_max=count_max
         )
         self._agenda.fresh = True
         self._log.warning(
@@ -214,10 +216,9 @@ class Conversation:
         )
 
     async def _reject(self, submission: Submission, reason: str) -> None:
-        verdict = EventVerdict(
-            event_id=submission.items[0].event_id, state=UploadState.REJECTED, reason=reason
-        )
-        await self._record(submission.submission_id, [verdict])
+        [item] = submission.items
+        verdict = EventVerdict(event_id=item.event_id, state=UploadState.REJECTED, reason=reason)
+        await self._record(submission.submission_id, [verdict], {item.event_id: named(item)})
 
     def _throttled(self, error: Throttled) -> None:
         pause_s = self._pacer.throttled(error.retry_s)
@@ -247,7 +248,7 @@ class Conversation:
     async def _take_result(self, asked: Awaited, result: SubmissionResult | None) -> None:
         verdicts = [] if result is None else verdicts_of(asked, result)
         if len(verdicts) == len(asked.event_ids):
-            await self._record(asked.submission_id, verdicts)
+            await self._record(asked.submission_id, verdicts, names_of(asked))
             return
         if result is None or result.done:
             # The authority took it, so it owes a verdict on each: keep asking, and say so.
@@ -258,15 +259,26 @@ class Conversation:
         asked.due_at = self._clock.monotonic() + delay_s
         self._agenda.awaited.append(asked)
 
-    async def _record(self, submission_id: str, verdicts: Sequence[EventVerdict]) -> None:
+    async def _record(
+        self, submission_id: str, verdicts: Sequence[EventVerdict], names: Mapping[int, str]
+    ) -> None:
         await self._ledger.record_verdicts(submission_id, verdicts, now=self._clock.now())
         self._on_recorded((self._tax_number,))
         # A predecessor that is settled may have made its successors due.
         self._agenda.fresh = True
-        refused = [verdict for verdict in verdicts if verdict.state is not UploadState.ACCEPTED]
-        facts = {"submission_id": submission_id}
-        if accepted_count := len(verdicts) - len(refused):
-            self._log.info("upload.accepted", count=accepted_count, **facts)
-        if refused:
-            reasons = Counter(verdict.reason or verdict.state for verdict in refused)
-            self._log.warning("upload.rejected", count=len(refused), reasons=dict(reasons), **facts)
+        by_state: defaultdict[UploadState, list[EventVerdict]] = defaultdict(list)
+        for verdict in verdicts:
+            by_state[verdict.state].append(verdict)
+        told = self._log.bind(submission_id=submission_id)
+        if accepted := by_state.pop(UploadState.ACCEPTED, None):
+            told.info("upload.accepted", count=len(accepted))
+        for state, refused in by_state.items():
+            # An invoice that its own authority cannot verify is a fault of key or content: at once.
+            say = told.error if state is UploadState.SIGNATURE_REJECTED else told.warning
+            say(
+                "upload.rejected",
+                count=len(refused),
+                state=str(state),
+                reasons=dict(Counter(verdict.reason or str(state) for verdict in refused)),
+                invoices=[names[verdict.event_id] for verdict in refused[:_NAMED_COUNT_MAX]],
+            )

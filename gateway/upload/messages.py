@@ -31,6 +31,19 @@ def verdicts_of(asked: Awaited, result: SubmissionResult) -> list[EventVerdict]:
     return list(verdicts.values())
 
 
+def names_of(asked: Awaited) -> dict[int, str]:
+    """What each event asked about is of, for the log: ``{code}-{number}``."""
+    return {
+        event_id: _short_name(code, number)
+        for (_, code, number), event_id in asked.event_ids.items()
+    }
+
+
+def named(item: OutboxItem) -> str:
+    """What an event is of, as in :func:`names_of`."""
+    return _short_name(item.code, item.number)
+
+
 def sent(submission: Submission) -> SentSubmission:
     """A stored submission as the authority's port takes it."""
     return SentSubmission(
@@ -39,6 +52,10 @@ def sent(submission: Submission) -> SentSubmission:
         items=tuple(map(_item, submission.items)),
         certificates=dict(submission.certificates),
     )
+
+
+def _short_name(code: str, number: str) -> str:
+    return f"{code}-{number}" if code else number
 
 
 def _item(item: OutboxItem) -> UploadItem:

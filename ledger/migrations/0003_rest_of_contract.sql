@@ -58,9 +58,19 @@ CREATE TABLE statement (
 CREATE INDEX statement_reserved ON statement (tax_number) WHERE state = 'RESERVED';
 
 -- The blue invoice whose events this one must keep in step with; NULL for the issue of a blue.
-ALTER TABLE outbox ADD COLUMN family_id INTEGER;
+-- (A check comes into a table only with a column.)
+ALTER TABLE outbox ADD COLUMN family_id INTEGER CHECK (batch_count_max >= 1);
 
 CREATE INDEX outbox_family ON outbox (family_id, event, event_id) WHERE family_id IS NOT NULL;
+
+-- What the authority has accepted of a submission, summed up (ledger/sums.py); NULL: before there
+-- were such sums.
+ALTER TABLE submission ADD COLUMN accepted_sum INTEGER DEFAULT 0;
+
+UPDATE submission SET accepted_sum = NULL;
+
+-- SHA-256 of what was asked; NULL: before it was kept, and of what the authority answered.
+ALTER TABLE audit ADD COLUMN request_digest BLOB;
 
 -- Numbers on their way back to the authority.
 CREATE TABLE stock_return (

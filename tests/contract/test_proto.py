@@ -1,5 +1,7 @@
 """The contract is what is committed: generated code, lint, comments, sizes, and one list of errors."""
 
+import ast
+import json
 import re
 import shutil
 import subprocess
@@ -10,7 +12,8 @@ import pytest
 from google.rpc import code_pb2
 
 from gateway.status import CODE_OF
-from invoice import errors
+from invoice import content, errors
+from invoice.document import Draft, Kind, Line, Nature, Original, Party, ZeroRateFlag
 from invoice.errors import InvoiceError
 from taxcontrol.v1.error_reason_pb2 import ErrorReason
 from tests.e2e import api_page
@@ -22,6 +25,8 @@ BIN = Path(sys.prefix) / "bin"
 _PREFIX = "ERROR_REASON_"
 _LINE_COUNT_MAX = 310
 _ERROR_NAME = re.compile(r"`([A-Z]+(?:_[A-Z]+)+)`")
+# What stands in a content and is no member's name.
+_VALUES = {*Kind, *Nature}
 # What the wire names and no caller can be shown by raising: unset, and a fault of ours.
 _WITHOUT_CLASS = {"UNSPECIFIED", "INTERNAL"}
 NAMED = [
@@ -180,3 +185,122 @@ def test_the_table_of_errors_is_the_one_list() -> None:
     assert sorted(row.name for row in rows) == sorted({*codes, "INTERNAL"})
     assert {row.name: row.code for row in rows} == {**codes, "INTERNAL": "INTERNAL"}
     assert {row.name: row.effect for row in rows} == {**effects, "INTERNAL": "unknown"}
+
+
+def test_the_members_of_a_content_are_listed_in_their_order() -> None:
+    party = Party(tax_number="1", name="1", address_phone="1", bank_account="1")
+    line = Line(
+        name="1",
+        unit="1",
+        specification="1",
+        quantity="1",
+        unit_price="1",
+        amount_fen=1,
+        tax_fen=1,
+        rate_ppm=1,
+        classification_code="1",
+        own_code="1",
+        preferential=True,
+        preferential_policy="1",
+        zero_rate_flag=ZeroRateFlag.EXEMPT,
+        deduction_fen=1,
+        tax_inclusive=True,
+    )
+    draft = Draft(
+        kind=Kind.RED,
+        type="026",
+        seller=party,
+        buyer=party,
+        lines=(line,),
+        net_fen=1,
+        tax_fen=1,
+        gross_fen=1,
+        clerk="1",
+        payee="1",
+        reviewer="1",
+        remark="1",
+        original=Original(code="1", number="1"),
+        red_notice_number="1",
+        red_reason="1",
+        list_attached=True,
+        code_table_version="1",
+        donation_project="1",
+    )
+    tail = content.tail(draft, taxpayer="1", point=0)
+    whole = content.complete(tail, device="1", code="1", number="1", issue_time=1)
+
+    page = api_page.WAY_IN.read_text("utf-8")
+    [listed] = re.findall(r"(?s)its members in this order:\n\n(.*?)\n\n", page)
+    members = json.loads(whole)
+    names = [name for name in members if name != "buyer"]  # its members are the seller's
+    for outer, inner in (
+        ("seller", ["buyer", *members["seller"]]),
+        ("lines", list(members["lines"][0])),
+        ("original", list(members["original"])),
+    ):
+        at = names.index(outer) + 1
+        names[at:at] = inner
+
+    said = [name for name in re.findall(r"`([a-z_]+)`", listed) if name not in _VALUES]
+    assert said == names
+
+
+def test_the_rules_of_a_bad_request_are_listed() -> None:
+    calls = [
+        node
+        for room in ("gateway", "invoice", "ledger")
+        for file in (ROOT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "InvalidRequest"
+    ]
+    rules = {rule.value for call in calls if isinstance(rule := call.args[1], ast.Constant)}
+
+    assert all(isinstance(call.args[1], ast.Constant) for call in calls)
+    assert _names_in(api_page.table("api/errors.md", "The rules of INVALID_REQUEST")) == rules
+
+
+def test_what_the_books_can_find_is_listed() -> None:
+    checks = {
+        node.value
+        for file in (ROOT / "ledger").glob("books*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.fullmatch(r"I\d+_[A-Z_]+|FILE", node.value)
+    }
+
+    assert _names_in(api_page.table("api/errors.md", "What CheckBooks finds")) == checks
+
+
+def test_what_the_authority_may_refuse_is_listed() -> None:
+    text = (PROTO / "taxcontrol" / "authority" / "v1" / "authority.proto").read_text("utf-8")
+    comment = re.search(r"// Why it was refused;((?:.*\n *//)*.*)\n *string reason", text)
+    assert comment is not None
+    reasons = set(re.findall(r"`([A-Z_]+)`", comment[1]))
+    rows = api_page.table("api/uploads.md", "What the authority refuses")
+
+    assert len(reasons) == 8
+    assert _names_in(rows) == reasons
+
+
+def test_why_an_invoice_cannot_be_reversed_or_voided_is_listed() -> None:
+    found = {
+        node.value
+        for file, function in (("voids.py", "_cause"), ("reds.py", "standing"))
+        for body in ast.walk(ast.parse((ROOT / "ledger" / file).read_text("utf-8")))
+        if isinstance(body, ast.FunctionDef) and body.name == function
+        for node in ast.walk(body)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.fullmatch(r"[A-Z_]+", node.value)
+    }
+    rows = api_page.table("api/errors.md", "Why an invoice cannot be reversed or voided")
+
+    assert _names_in(rows) == found
+
+
+def _names_in(rows: list[list[str]]) -> set[str]:
+    """The names in the first column of a table."""
+    return {name for row in rows for name in re.findall(r"`([A-Z0-9_]+)`", row[0])}

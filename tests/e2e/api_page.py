@@ -5,7 +5,8 @@
     differences = compare(example.replies[0], reply, known)
 
 An *example* is a request and what answers it, under the heading of its method. Between examples a
-comment in HTML, which no reader sees, may say what else happens: see ``test_api_page.py``.
+comment in HTML, which no reader sees, may say what else happens: see ``test_api_page.py``. The comment
+``program: name`` stands before a program that readers may copy: see ``test_api_programs.py``.
 """
 
 import json
@@ -35,7 +36,9 @@ _REPLIES = (
     "Refused:",
 )
 _CONTENT = "Content:"
-_ROW = re.compile(r"\| `([A-Z_]+)` \| ([A-Z_]+) \| (\w+) \| .+? \| .+? \| `(.+?)` \|")
+_ROW = re.compile(r"\| `([A-Z_]+)` \| ([A-Z_]+) \| (\w+) \| [^|]+ \| [^|]+ \|")
+_TEST_ROW = re.compile(r"\| `([A-Z_]+)` \| `(tests/.+?)` \|")
+_PROGRAM = re.compile(r"<!-- program: (\S+) -->\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 class PageError(Exception):
@@ -65,7 +68,7 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One row of the table of errors; ``test`` is a pytest node id."""
+    """One row of the table of errors; ``test`` is a pytest node id, from the table of tests."""
 
     name: str
     code: str
@@ -88,9 +91,30 @@ def read_story() -> list[Step]:
 
 
 def read_reasons() -> list[Reason]:
-    """The table of errors."""
-    found = [row for page in pages() for row in _ROW.findall(page.read_text("utf-8"))]
-    return [Reason(*row) for row in found]
+    """The table of errors, each with its test; both have the same reasons in the same order."""
+    texts = [page.read_text("utf-8") for page in pages()]
+    rows = [row for text in texts for row in _ROW.findall(text)]
+    tests = [row for text in texts for row in _TEST_ROW.findall(text)]
+    assert [row[0] for row in rows] == [name for name, _ in tests]
+    return [
+        Reason(name, code, effect, test)
+        for (name, code, effect), (_, test) in zip(rows, tests, strict=True)
+    ]
+
+
+def programs() -> dict[str, str]:
+    """The programs of all pages, by name."""
+    found = [found for page in pages() for found in _PROGRAM.findall(page.read_text("utf-8"))]
+    assert len(dict(found)) == len(found), "a program comes twice"
+    return dict(found)
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The rows of the table under ``heading``, without its own two, as the text of their cells."""
+    text = (WAY_IN.parent / page).read_text("utf-8")
+    [section] = re.findall(rf"(?ms)^## {re.escape(heading)}$(.*?)(?=^## |\Z)", text)
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[1:]]
 
 
 def sections() -> dict[str, str]:
@@ -177,7 +201,7 @@ def _steps(page: Path) -> list[Step]:
         where = f"{page.name}:{at + 1}"
         if heading := _HEADING.fullmatch(line):
             method = heading[1]
-        elif happening := _HAPPENING.fullmatch(line):
+        elif (happening := _HAPPENING.fullmatch(line)) and happening[1] != "program":
             steps.append(Happening(happening[1], happening[2], where))
         elif line == "```json":
             values = list(_values(lines[at + 1 :], where))

@@ -3,10 +3,10 @@
 import grpc
 import pytest
 
-from taxcontrol.v1 import invoice_pb2, invoice_query_pb2
+from taxcontrol.v1 import invoice_pb2, invoice_query_pb2, invoice_service_pb2
 from tests.e2e.platform import Platform
 from tests.e2e.sellers import Seller, ticket
-from tests.e2e.wire import eventually, refused
+from tests.e2e.wire import eventually, refusal_of, refused
 
 ListInvoicesRequest = invoice_query_pb2.ListInvoicesRequest
 BUYER = "91330102RH1NBN3K10"
@@ -97,3 +97,27 @@ def test_refusals_are_named(platform: Platform, shop: Seller) -> None:
     with refused("INVALID_REQUEST") as caught:
         ask(page_token=token, type="026")
     assert caught[0].violations == {("TOKEN_MISMATCH", "page_token")}
+
+
+def test_too_many_lists_at_once_are_refused_by_name_and_others_get_theirs(
+    platform: Platform,
+) -> None:
+    """More than may wait, of pages that take a while, and from callers who do not stay."""
+    seller, other = platform.new_seller("026", stock=200), platform.new_seller("026")
+    requests = [ticket(seller, lines=60) for _ in range(100)]
+    batch = invoice_service_pb2.BatchIssueInvoicesRequest(requests=requests)
+    platform.invoices.BatchIssueInvoices(batch)
+    request = ListInvoicesRequest(parent=seller.name, page_size=500)
+
+    asked = [platform.invoices.ListInvoices.future(request) for _ in range(100)]
+    theirs = listed(platform, other)
+    for call in asked[::2]:
+        call.cancel()
+    ended = [call.exception() for call in asked[1::2]]
+
+    refusals = [refusal_of(error) for error in ended if isinstance(error, grpc.RpcError)]
+    assert theirs == []
+    assert 0 < len(refusals) < len(ended)
+    assert {refusal.reason for refusal in refusals} == {"OVERLOADED"}
+    assert all(refusal.retry_s for refusal in refusals)
+    assert len(platform.invoices.ListInvoices(request).invoices) == 100

@@ -15,6 +15,7 @@ import pytest
 
 from taxcontrol.admin.v1.taxpayer_service_pb2 import RegisterTaxpayerRequest
 from taxcontrol.v1 import invoice_pb2
+from taxctl.doctor_command import summary
 from tests.e2e.platform import Platform
 from tests.e2e.sellers import Seller, new_id, new_tax_number, ticket
 from tests.e2e.wire import eventually, refused, unavailable
@@ -93,6 +94,10 @@ def test_the_doctor_checks_a_stopped_gateways_books(
     for _ in range(3):
         platform.issue(ticket(seller))
     eventually(lambda: platform.drained(seller))
+    own[0].set_faults(refuse_item_ppm=1_000_000)
+    platform.issue(ticket(seller))
+    eventually(lambda: platform.upload_status(seller).rejected_count == 1)
+    online = platform.books().last
     assert gateway.stop() == 0
 
     sound = _doctor(gateway)
@@ -102,14 +107,37 @@ def test_the_doctor_checks_a_stopped_gateways_books(
             "UPDATE content SET content = CAST(replace(content, '10000', '10001') AS BLOB)"
         )
     changed = _doctor(gateway)
+    ledger.rename(ledger.with_name("elsewhere.db"))
+    absent = _doctor(gateway)
 
     assert sound.returncode == 0, sound.stdout
-    assert sound.stdout.splitlines()[-1] == (
-        "doctor: balanced=yes issued=3 reserved=0 uploaded=3 signatures=3"
+    told = sound.stdout.splitlines()[-1]
+    assert told == summary(online)
+    assert told == (
+        "doctor: balanced=yes issued=4 reserved=0 uploaded=3 rejected=1 pending=0 signatures=4"
+        " findings=0"
     )
+    assert "1 event was refused by the authority" in sound.stderr
     assert changed.returncode == 1
-    assert "balanced=no" in changed.stdout.splitlines()[-1]
-    assert "Traceback" not in changed.stdout + changed.stderr
+    *findings, last = changed.stdout.splitlines()
+    assert "balanced=no" in last
+    assert last.endswith(f" findings={len(findings)}")
+    assert absent.returncode == 2
+    assert "ledger.db" in absent.stderr
+    assert absent.stdout == ""
+    assert "Traceback" not in changed.stdout + changed.stderr + absent.stderr
+
+
+def test_the_doctor_says_that_it_cannot_look(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gateway.doctor", "--config", str(tmp_path / "no-such.toml")]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    helped = subprocess.run(
+        [*command[:3], "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert told.returncode == 2
+    assert "no-such.toml" in told.stderr
+    assert "0 balanced, 1 not balanced, 2 " in " ".join(helped.stdout.split())
 
 
 def _registered(platform: Platform, seller: Seller, request: RegisterTaxpayerRequest) -> bool:

@@ -197,6 +197,11 @@ def test_what_was_refused_is_sent_again_and_accepted(
     assert (again.retried_count, again.replayed) == (1, True)
 
 
+def _never_taken(name: str) -> str:
+    """The name of a number that nobody has reached yet."""
+    return f"{name[:-8]}09900003"
+
+
 def test_what_cannot_be_retried_is_refused_by_field(platform: Platform, seller: Seller) -> None:
     issued = platform.issue(ticket(seller))
     other = platform.new_seller("026", stock=1)
@@ -207,6 +212,8 @@ def test_what_cannot_be_retried_is_refused_by_field(platform: Platform, seller: 
         retry(platform, other, issued.name)
     with refused("INVALID_REQUEST") as nonsense:
         retry(platform, seller, "invoices/1")
+    with refused("INVOICE_NOT_FOUND", grpc.StatusCode.NOT_FOUND) as unknown:
+        retry(platform, seller, _never_taken(issued.name))
     with refused("INVALID_REQUEST") as many:
         retry(platform, seller, *[issued.name] * 501)
     with refused("INVALID_REQUEST") as unexplained:
@@ -214,6 +221,7 @@ def test_what_cannot_be_retried_is_refused_by_field(platform: Platform, seller: 
 
     assert pending[0].violations == {("NOT_REJECTED", "invoices[0]")}
     assert foreign[0].violations == nonsense[0].violations == {("FIELD_FORMAT", "invoices[0]")}
+    assert unknown[0].facts == {"name": _never_taken(issued.name)}
     assert many[0].violations == {("FIELD_RANGE", "invoices")}
     assert unexplained[0].violations == {("FIELD_REQUIRED", "reason")}
     assert retry(platform, other).retried_count == 0

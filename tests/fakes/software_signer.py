@@ -10,6 +10,7 @@
 Faults, each one switch:
 
 - ``signer.down = True``: every call raises HsmUnavailable, ``available`` says False; False mends it.
+- ``signer.away.add(key.key_id)``: the same for one key alone.
 - ``signer.fail_next(2)``: the next two ``sign`` calls raise HsmUnavailable and signed nothing;
   ``fail_next(2, signed=True)``: they signed, and the answer was lost.
 - ``signer.hold()`` / ``signer.release()``: ``sign`` hangs in between; ``await signer.asked.wait()``
@@ -56,6 +57,7 @@ class SoftwareSigner:
 
     def __init__(self, *, algorithm: Algorithm = "P-256") -> None:
         self.down = False
+        self.away: set[str] = set()
         self.wrong = False
         self.asked = asyncio.Event()
         self.signed: list[tuple[str, bytes]] = []
@@ -134,6 +136,8 @@ class SoftwareSigner:
         failure = self._failures.pop(0) if self._failures else None
         if failure is False:
             raise HsmUnavailable("the signing device is away: told to fail")
+        if key.key_id in self.away:
+            raise HsmUnavailable("the key is away", retry_s=1.0)
         private = self._pairs[key.label].private
         signatures = [_sign(private, digest) for digest in digests]
         self.signed += [(key.key_id, digest) for digest in digests]
@@ -151,7 +155,7 @@ class SoftwareSigner:
     def available(self, key_id: str) -> bool:
         """Say whether new work makes sense."""
         known = any(pair.key.key_id == key_id for pair in self._pairs.values())
-        return self._open and not self.down and known
+        return self._open and not self.down and known and key_id not in self.away
 
     def _require_up(self) -> None:
         if self.down or not self._open:

@@ -170,7 +170,7 @@ class UploadLedger:
     def _claimed(self, tax_number: str, count_max: int, now: float) -> list[StoredEvent]:
         claimed: list[StoredEvent] = []
         for event in self._shelf.backlog[tax_number].values():
-            if event.state != "PENDING" or event.not_before > now:
+            if event.state != "PENDING" or now < event.not_before <= now + 60:
                 continue
             count_max = min(count_max, event.batch_count_max)
             if len(claimed) >= count_max:

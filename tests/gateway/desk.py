@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -129,6 +130,8 @@ class Desk:
         )
         self.sweep = Sweep(
             ledger=self.ledger,
+            signer=self.signer,
+            registry=self.registry,
             issuer=self.issuer,
             statements=self.statements,
             clock=self.clock,
@@ -202,9 +205,18 @@ async def open_desk(
         await desk.close()
 
 
-async def stock_up(desk: Desk, numbers: int, types: tuple[str, ...]) -> None:
-    """Register the taxpayer, draw and assign its numbers."""
-    key = await desk.signer.ensure_key("device-1")
+async def stock_up(
+    desk: Desk,
+    numbers: int,
+    types: tuple[str, ...],
+    *,
+    tax_number: str = TAX_NUMBER,
+    machine_number: str = MACHINE_NUMBER,
+    label: str = "device-1",
+    code: str = "",
+) -> None:
+    """Register a taxpayer, draw and assign its numbers."""
+    key = await desk.signer.ensure_key(label)
     act = Act(actor="test", reason="", at=desk.clock.now())
     device_key = DeviceKeyRecord(
         key_id=key.key_id,
@@ -215,35 +227,35 @@ async def stock_up(desk: Desk, numbers: int, types: tuple[str, ...]) -> None:
     )
     record = TaxpayerRecord(
         tenant=TENANT,
-        taxpayer=taxpayer(types=types),
-        points=(PointRecord(point=0, machine_number=MACHINE_NUMBER),),
+        taxpayer=replace(taxpayer(types=types), tax_number=tax_number),
+        points=(PointRecord(point=0, machine_number=machine_number),),
         devices=(
-            DeviceRecord(machine_number=MACHINE_NUMBER, kind="new-server", keys=(device_key,)),
+            DeviceRecord(machine_number=machine_number, kind="new-server", keys=(device_key,)),
         ),
         holding_count_max=dict.fromkeys(types, 1_000_000),
         offline_limits=OfflineLimits(),
         windows=(),
     )
-    await desk.ledger.register(record, bound("register"), act)
+    await desk.ledger.register(record, bound(f"register-{label}"), act)
     for type_ in types:
         grant = GrantRecord(
             tenant=TENANT,
-            request_id=f"draw-{type_}",
-            authority_request_id=f"draw-{type_}-1",
-            tax_number=TAX_NUMBER,
+            request_id=f"draw-{type_}-{label}",
+            authority_request_id=f"draw-{type_}-{label}-1",
+            tax_number=tax_number,
             type=type_,
             count=numbers,
             state="REQUESTED",
         )
         await desk.ledger.request_grant(grant, bound(grant.request_id), act)
-        await desk.ledger.store_grant(granted(grant))
+        await desk.ledger.store_grant(replace(granted(grant), code=code or CODES[type_]))
         await desk.ledger.confirm_grant(TENANT, grant.request_id, desk.clock.now())
         await desk.ledger.assign(
-            tax_number=TAX_NUMBER,
+            tax_number=tax_number,
             point=0,
             type=type_,
             count=numbers,
-            binding=bound(f"assign-{type_}"),
+            binding=bound(f"assign-{type_}-{label}"),
             act=act,
         )
 
@@ -258,7 +270,7 @@ def granted(grant: GrantRecord) -> GrantRecord:
         type=grant.type,
         count=grant.count,
         state="GRANTED",
-        grant_id=f"G{grant.type}",
+        grant_id=f"G{grant.authority_request_id}",
         code=CODES[grant.type],
         prefix="",
         width=8,
@@ -289,10 +301,19 @@ def taxpayer(version: int = 1, types: tuple[str, ...] = ("026",)) -> Taxpayer:
 
 
 def reservation(
-    request_id: str, *, net_fen: int = 10_000, point: int = 0, version: int = 1, type_: str = "026"
+    request_id: str,
+    *,
+    net_fen: int = 10_000,
+    point: int = 0,
+    version: int = 1,
+    type_: str = "026",
+    tax_number: str = TAX_NUMBER,
 ) -> Reservation:
     """One ticket of ``net_fen``."""
-    return _reservation(request_id, _ticket(Kind.BLUE, net_fen, type_), point, version)
+    draft = _ticket(Kind.BLUE, net_fen, type_)
+    if tax_number != TAX_NUMBER:
+        draft = replace(draft, seller=replace(SELLER, tax_number=tax_number))
+    return _reservation(request_id, draft, point, version)
 
 
 def red(request_id: str, blue: Entry, *, net_fen: int = 0) -> Reservation:
@@ -384,13 +405,14 @@ def _ticket(kind: Kind, net_fen: int, type_: str, original: Original | None = No
 
 
 def _reservation(request_id: str, draft: Draft, point: int, version: int) -> Reservation:
-    tail = content.tail(draft, taxpayer=TAX_NUMBER, point=point)
+    tax_number = draft.seller.tax_number
+    tail = content.tail(draft, taxpayer=tax_number, point=point)
     blue = draft.original
     return Reservation(
         tenant=TENANT,
         request_id=request_id,
         fingerprint=content.fingerprint(tail),
-        tax_number=TAX_NUMBER,
+        tax_number=tax_number,
         taxpayer_version=version,
         point=point,
         type=draft.type,

@@ -35,12 +35,15 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path, *, watch_count_max: int = 3) -> AsyncIterator[Desk]:
+async def open_desk(
+    folder: Path, *, watch_count_max: int = 3, watch_count_max_per_taxpayer: int = 3
+) -> AsyncIterator[Desk]:
     """Open the parts on the ledger in ``folder``, as a gateway that starts does."""
     ledger = SqliteLedger(folder / "ledger.db", verify=building.verify)
     await ledger.start(building.WORKER, building.NOW)
     try:
-        registry, clock, hub = Registry(ledger), HandClock(), ChangeHub(watch_count_max)
+        registry, clock = Registry(ledger), HandClock()
+        hub = ChangeHub(watch_count_max, watch_count_max_per_taxpayer=watch_count_max_per_taxpayer)
         tokens = Tokens(await ledger.secret(RESUME_TOKEN))
         tenant = building.TENANT
         yield Desk(

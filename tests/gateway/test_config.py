@@ -60,8 +60,16 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         ),
         (GOOD + '[log]\nlevel = "loud"\n', "log.level must be"),
         (GOOD + '[server]\nlisten = "nowhere"\n', "server.listen must be host:port"),
+        (
+            GOOD + '[server]\nlisten = "127.0.0.1:\N{ARABIC-INDIC DIGIT THREE}"\n',
+            "server.listen must be",
+        ),
         (GOOD + "[server]\ndrain_s = 0\n", "server.drain_s must be in (0, 300]"),
         (GOOD + "[watch]\ncount_max = 0\n", "watch.count_max must be in [1, 10000]"),
+        (
+            GOOD + "[watch]\ncount_max_per_taxpayer = 0\n",
+            "watch.count_max_per_taxpayer must be in [1, 10000]",
+        ),
         (GOOD + "[verify]\ncalls_per_minute = 0\n", "verify.calls_per_minute must be in [1, 1000"),
         (GOOD.replace('"t"', "7"), "hsm.token_label must be text"),
         (GOOD.replace("[authority]\n", "authority = 3\n[x]\n"), "unknown key"),

@@ -1,7 +1,9 @@
-"""On a terminal a bug shows where it happened and nothing of whom it happened to."""
+"""Each line says when; on a terminal a bug shows where it happened and nothing of whom it happened to."""
 
+import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,14 +27,14 @@ except RuntimeError:
 """
 
 
-def said(format_: str) -> str:
+def said(format_: str, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(format=format_)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
-        env={"NO_COLOR": "1", "PYTHONPATH": str(ROOT)},
+        env={"NO_COLOR": "1", "PYTHONPATH": str(ROOT), **environment},
     )
     return done.stderr
 
@@ -54,3 +56,12 @@ def test_no_fact_and_no_exception_moves_the_cursor_or_forges_a_fact(format_: str
     for sign in ("\x1b]0", "\x1b[2J", "\x07"):
         assert sign not in text
     assert "\nforged.fact" not in text
+
+
+@pytest.mark.parametrize(("zone", "offset"), [("UTC", "+00:00"), ("Asia/Shanghai", "+08:00")])
+def test_a_line_says_when_with_the_offset_of_this_machine(zone: str, offset: str) -> None:
+    before = datetime.now(UTC)
+    line = json.loads(said("json", TZ=zone))
+
+    assert line["timestamp"].endswith(offset)
+    assert before <= datetime.fromisoformat(line["timestamp"]) <= datetime.now(UTC)

@@ -230,3 +230,18 @@ async def test_a_return_that_cannot_end_blocks_no_other(tmp_path: Path, trouble:
 
         assert await counter.open() == {"stuck": "REQUESTED"}
         assert [*counter.authority.returns] == [behind.authority_request_id]
+
+
+async def test_a_hundred_that_cannot_end_block_none_behind_them(tmp_path: Path) -> None:
+    async with open_counter(tmp_path) as counter:
+        counter.authority.return_troubles = [away] * 102
+        for at in range(102):
+            with pytest.raises(AuthorityUnavailable):
+                await counter.give_back(f"b-{at}", 1)
+        *stuck, behind = await counter.desk.ledger.open_returns(count_max=200)
+        counter.authority.standing |= {one.authority_request_id: away for one in stuck}
+
+        await counter.returner.start()
+        await counter.until(lambda: bool(counter.authority.returns))
+
+        assert [*counter.authority.returns] == [behind.authority_request_id]

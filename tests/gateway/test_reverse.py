@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.deadline import Deadline
-from gateway.issuing import Ask, Outcome
+from gateway.issuing import Ask
 from gateway.job import Issued
 from invoice import content
 from invoice.document import Kind
@@ -56,10 +56,12 @@ def full_red_of(entry: Entry, request_id: str = "red", **facts: str) -> ReverseI
 
 async def reverse(
     desk: Desk, request: ReverseInvoiceRequest, deadline: Deadline = NO_DEADLINE
-) -> Outcome:
+) -> Issued | Exception:
     ask = Ask(request.request_id, partial(desk.reversal.prepare, request))
-    (outcome,) = await desk.issuing.all([ask], deadline)
-    return outcome
+    try:
+        return await desk.issuing.one(ask, deadline)
+    except InvoiceError as error:
+        return error
 
 
 async def reversed_by(desk: Desk, request: ReverseInvoiceRequest) -> Issued:

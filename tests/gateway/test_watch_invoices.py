@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -15,7 +16,7 @@ from invoice.errors import (
     TaxpayerNotFound,
 )
 from taxcontrol.v1 import invoice_query_pb2 as pb2
-from tests.gateway.reading_desk import PARENT, Watch, open_desk
+from tests.gateway.reading_desk import PARENT, Desk, Watch, open_desk
 from tests.ledger import building
 
 SEED = 20_260_709
@@ -207,7 +208,95 @@ async def test_so_many_watches_and_no_more(tmp_path: Path) -> None:
         for watch in watches:
             await watch.close()
         assert desk.hub._watch_count == 0
-        assert not desk.hub._listeners
+        assert not desk.hub._audiences
+
+
+async def test_one_taxpayers_watches_leave_room_for_anothers(tmp_path: Path) -> None:
+    async with open_desk(tmp_path, watch_count_max_per_taxpayer=2) as desk:
+        await building.open_shop(desk.ledger)
+        await building.register(desk.ledger, building.OTHER_TAX_NUMBER)
+        watches = [Watch(desk), Watch(desk)]
+        for watch in watches:
+            await watch.take()
+
+        with pytest.raises(Overloaded) as refused:
+            await Watch(desk).take()
+        other = Watch(desk, parent=f"taxpayers/{building.OTHER_TAX_NUMBER}")
+        await other.take()
+
+        assert refused.value.retry_s
+        assert refused.value.facts == {"waiting_count": "2"}
+        for watch in (*watches, other):
+            await watch.close()
+
+
+async def test_a_watch_that_waits_to_read_hears_the_drain_too(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        await building.open_shop(desk.ledger)
+        await building.issue(desk.ledger, "a")
+        token = await _token(desk)
+        reading = Watch(desk, from_beginning=True)
+        await reading.take()
+        async with desk.ledger._turns.for_list("somebody"):
+            taking = [
+                asyncio.create_task(reading._next()),
+                asyncio.create_task(Watch(desk, resume_token=token)._next()),
+            ]
+            await _until(lambda: desk.ledger._turns._watches._count == 2)
+
+            desk.hub.close()
+
+            for task in taking:
+                with pytest.raises(ShuttingDown):
+                    await task
+            await _until(lambda: desk.ledger._turns._watches._count == 0)
+
+
+async def test_watches_at_one_place_share_what_is_read(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        await building.open_shop(desk.ledger)
+        await building.issue(desk.ledger, "a", "b")
+        first, second, third = (Watch(desk, from_beginning=True) for _ in range(3))
+        for watch in (first, second, third):
+            await watch.take()
+        async with desk.ledger._turns.for_list("somebody"):
+            taking = [asyncio.create_task(watch._next()) for watch in (first, second, third)]
+            await _until(lambda: sum(_waiting(desk)) == 3)
+            together = _waiting(desk)
+
+            # Who began the reading leaves, and the others have it still.
+            taking[0].cancel()
+            await asyncio.wait([taking[0]])
+
+        told = [await task for task in taking[1:]]
+        assert together == [3]
+        assert told[0] == told[1]
+        assert told[0].change.invoice.issued.request_id == "a"
+        assert [await second.told(1), await third.told(1)] == [["b"], ["b"]]
+        for watch in (second, third):
+            await watch.close()
+        assert not desk.watcher._pieces._readings
+
+
+async def test_what_began_before_a_commit_is_not_shared_after_it(tmp_path: Path) -> None:
+    """It may have been read already, and the next look would be a second away."""
+    async with open_desk(tmp_path) as desk:
+        await building.open_shop(desk.ledger)
+        early, late = Watch(desk), Watch(desk)
+        for watch in (early, late):
+            await watch.take()
+        async with desk.ledger._turns.for_list("somebody"):
+            taking = [asyncio.create_task(early._next())]
+            await _until(lambda: sum(_waiting(desk)) == 1)
+
+            desk.hub.stir({building.TAX_NUMBER})
+            taking.append(asyncio.create_task(late._next()))
+            await _until(lambda: sum(_waiting(desk)) == 2)
+
+            assert _waiting(desk) == [1, 1]
+            for task in taking:
+                task.cancel()
+            await asyncio.wait(taking)
 
 
 async def test_what_is_asked_wrongly_is_named(tmp_path: Path) -> None:
@@ -260,3 +349,21 @@ async def test_a_token_ahead_of_the_ledger_is_refused(tmp_path: Path) -> None:
         assert early.number == "00000001"
         with pytest.raises(InvalidRequest, match=r"TOKEN_MISMATCH.*ahead"):
             await Watch(desk, resume_token=ahead).take()
+
+
+async def _token(desk: Desk) -> str:
+    watch = Watch(desk)
+    await watch.take()
+    await watch.close()
+    return watch.token
+
+
+def _waiting(desk: Desk) -> list[int]:
+    """Of each piece that is being read, how many watches wait for it."""
+    return [reading.waiting_count for reading in desk.watcher._pieces._readings.values()]
+
+
+async def _until(happened: Callable[[], bool]) -> None:
+    """Wait until it has; the test's own timeout ends it otherwise."""
+    while not happened():  # noqa: ASYNC110 - counters, nothing to await
+        await asyncio.sleep(0)

@@ -47,6 +47,11 @@ class Event:
         """The blue it must keep in step with."""
         if self.kind == "BLANK_VOID" or (self.kind == "ISSUE" and self.doc.blue is None):
             return None
+        return self.blue
+
+    @property
+    def blue(self) -> Doc:
+        """The head of its family, if it has one."""
         return self.doc.blue or self.doc
 
     @property
@@ -134,16 +139,16 @@ class Model:
                 yield event
 
     def _held(self, at: int, event: Event) -> bool:
-        family = event.family
-        if family is None:
-            return False
-        if family.issue is not None and family.issue.open:
-            return True
-        return any(
-            before.open and "VOID" in (before.kind, event.kind)
+        return any(before.open and depends(event, before) for before in self.events[:at])
+
+    def overtaken(self) -> list[tuple[Event, Event]]:
+        """What is open though something that depends on it is under way; there should be none."""
+        return [
+            (before, event)
+            for at, event in enumerate(self.events)
             for before in self.events[:at]
-            if before.family is family
-        )
+            if event.state == "SENT" and before.open and depends(event, before)
+        ]
 
     def answer(self, event: Event, verdict: str) -> None:
         """The authority's word on an event."""
@@ -155,15 +160,13 @@ class Model:
             issue.state = "RESOLVED"
 
     def retry(self) -> int:
-        """All that was refused goes once more; how many."""
-        under_way = {
-            event.doc
-            for event in self.events
-            if (event.kind, event.state) == ("VOID", "SENT")
-        }  # fmt: skip
+        """All that was refused goes once more, unless what depends on it is under way; how many."""
         count = 0
-        for event in self.events:
-            if event.state in REFUSED and not (event.kind == "ISSUE" and event.doc in under_way):
+        for at, event in enumerate(self.events):
+            late = any(
+                after.state == "SENT" and depends(after, event) for after in self.events[at + 1 :]
+            )
+            if event.state in REFUSED and not late:
                 event.state = "PENDING"
                 self.tell(
                     event.doc, "RETRIED" if event.kind == "ISSUE" else f"{event.kind}_RETRIED"
@@ -177,3 +180,13 @@ class Model:
         waiting += [event.doc for event in self.events if event.kind == "ISSUE" and event.open]
         amounts = [doc.net_fen for doc in waiting if doc.type == type]
         return len(amounts), sum(amounts)
+
+
+def depends(event: Event, before: Event) -> bool:
+    """Whether an event must not be judged before an earlier one."""
+    family = event.family
+    if family is None:
+        return False
+    if before is family.issue:
+        return True
+    return before.family is family and "VOID" in (before.kind, event.kind)

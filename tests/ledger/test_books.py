@@ -8,12 +8,15 @@ import apsw
 import pytest
 
 from invoice.errors import LedgerUnavailable
-from ledger.records import BooksProgress, Finding
+from invoice.lifecycle import UploadState
+from ledger.books_lives import check_lives
+from ledger.records import BooksProgress, EventVerdict, Finding
 from ledger.sqlite import SqliteLedger
 from tests.ledger import building
-from tests.ledger.building import NOW, TAX_NUMBER, WORKER, a_reservation
+from tests.ledger.building import ACT, NOW, TAX_NUMBER, WORKER, a_reservation
 
 ISSUED = 12
+OTHERS = "UPDATE submission SET tax_number = '91310115X12J2H3L4B' WHERE submission_number = 2"
 INVOICE_5 = "taxpayers/91110000AYTLHUJ0ET/invoices/011002600111-00000005"
 
 
@@ -59,6 +62,8 @@ def test_sound_books_balance_and_are_counted(path: Path) -> None:
         issued_count=ISSUED,
         reserved_count=2,
         uploaded_count=5,
+        rejected_count=1,
+        pending_count=ISSUED - 6,
         signature_count=ISSUED,
         done=True,
         balanced=True,
@@ -114,6 +119,57 @@ def test_empty_books_balance(tmp_path: Path) -> None:
         ("I6_CHANGES", ["UPDATE meter SET change_number = change_number + 1 WHERE meter_id = 1"]),
         ("I6_CHANGES", ["DELETE FROM change WHERE change_number = 3"]),
         ("I6_CHANGES", ["UPDATE change SET invoice_id = 4 WHERE change_number = 5"]),
+        ("I6_CHANGES", ["UPDATE change SET invoice_id = 999 WHERE change_number = 5"]),
+        ("I6_CHANGES", ["UPDATE change SET change_number = -1 WHERE change_number = 3"]),
+        ("I6_CHANGES", ["UPDATE outbox SET state = 'SIGNATURE_REJECTED' WHERE state = 'REJECTED'"]),
+        ("I6_CHANGES", ["UPDATE change SET what = 'SIGNATURE_REJECTED' WHERE what = 'REJECTED'"]),
+        ("I6_CHANGES", [
+            "UPDATE change SET what = iif(what = 'ISSUED', 'ACCEPTED', 'ISSUED') WHERE invoice_id = 5"
+        ]),
+        ("I6_UPLOADED", ["UPDATE outbox SET not_before = 9e15 WHERE invoice_id = 12"]),
+        ("I6_UPLOADED", ["UPDATE outbox SET not_before = 9e999 WHERE invoice_id = 12"]),
+        ("I6_UPLOADED", [
+            "PRAGMA ignore_check_constraints = 1",
+            "UPDATE outbox SET batch_count_max = 0 WHERE invoice_id = 12",
+        ]),
+        ("I6_UPLOADED", ["UPDATE invoice SET submission_number = 2 WHERE invoice_id = 5"]),
+        ("I6_UPLOADED", ["UPDATE outbox SET submission_number = 2 WHERE state = 'REJECTED'", OTHERS]),
+        ("I6_UPLOADED", ["UPDATE outbox SET submission_number = 77 WHERE state = 'REJECTED'"]),
+        ("I6_UPLOADED", ["UPDATE submission SET state = 'RELEASED' WHERE submission_number = 1"]),
+        ("I6_UPLOADED", ["UPDATE submission SET state = 'SUBMITTED' WHERE submission_number = 1"]),
+        ("I6_UPLOADED", ["UPDATE submission SET tax_number = '91310115X12J2H3L4B' WHERE submission_number = 1"]),
+        ("I6_UPLOADED", [OTHERS]),
+        ("I6_UPLOADED", ["UPDATE submission SET accepted_sum = accepted_sum + 1 WHERE submission_number = 1"]),
+        ("I6_UPLOADED", ["INSERT INTO submission_item VALUES (2, 12, 12, 'ISSUE', 1)"]),
+        ("I6_UPLOADED", ["INSERT INTO submission_item VALUES (2, 99, 5, 'ISSUE', 1)"]),
+        ("I6_UPLOADED", ["INSERT INTO submission_item VALUES (1, 7, 7, 'ISSUE', 1)"]),
+        ("I6_UPLOADED", ["UPDATE submission_item SET invoice_id = 5 WHERE invoice_id = 7"]),
+        ("I6_UPLOADED", ["UPDATE submission_item SET event = 'VOID' WHERE invoice_id = 7"]),
+        ("I2_GAPLESS", ["UPDATE segment SET type = '028' WHERE point IS NULL"]),
+        ("I2_GAPLESS", ["UPDATE segment SET tax_number = '91310115X12J2H3L4B' WHERE point IS NULL"]),
+        ("I2_GAPLESS", ["UPDATE segment SET code = '011002600112' WHERE point IS NULL"]),
+        ("I2_GAPLESS", ["UPDATE segment SET prefix = '1' WHERE point IS NULL"]),
+        ("I2_GAPLESS", ["UPDATE segment SET width = 10 WHERE point IS NULL"]),
+        ("I2_GAPLESS", ["UPDATE segment SET first = 7000000000, next = 7000000000 WHERE point IS NULL"]),
+        ("I2_GAPLESS", ["UPDATE stock_grant SET type = '028' WHERE grant_number = 3"]),
+        ("I2_GAPLESS", ["UPDATE stock_grant SET prefix = '1' WHERE grant_number = 3"]),
+        ("I2_GAPLESS", ["UPDATE stock_grant SET first = first + 1 WHERE grant_number = 3"]),
+        ("I2_GAPLESS", ["UPDATE stock_grant SET last_number = '99999999' WHERE grant_number = 3"]),
+        ("I3_EXACTLY_ONCE", [
+            "UPDATE stock_grant SET type = '028' WHERE grant_number = 3",
+            "UPDATE segment SET type = '028' WHERE grant_number = 3",
+        ]),
+        ("I3_EXACTLY_ONCE", ["UPDATE request_id SET request = x'7b7d' WHERE action = 'draw'"]),
+        ("I9_AUDITED", ["UPDATE request_id SET effect = replace(effect, '50', '51') WHERE action = 'draw'"]),
+        ("I9_TOKENS", ["DELETE FROM secret WHERE name = 'resume-token'"]),
+        ("I9_TOKENS", [
+            "PRAGMA ignore_check_constraints = 1",
+            "UPDATE secret SET value = x'00' WHERE name = 'resume-token'",
+        ]),
+        ("I9_BUYER", [
+            "PRAGMA ignore_check_constraints = 1",
+            "UPDATE secret SET value = x'00' WHERE name = 'buyer-digest'",
+        ]),
     ],
 )  # fmt: skip
 def test_what_was_changed_is_found(path: Path, check: str, statements: list[str]) -> None:
@@ -130,6 +186,70 @@ def test_a_finding_names_the_invoice(path: Path) -> None:
 
     assert Finding(check="I5_SIGNED", subject=INVOICE_5, message="it does not verify") in findings
     assert {finding.subject for finding in findings} == {INVOICE_5}
+
+
+def test_the_submission_that_accepted_others_is_named(path: Path) -> None:
+    _plant(path, "UPDATE invoice SET submission_number = 2 WHERE invoice_id = 5")
+
+    assert {finding.subject for finding in _findings(path)} == {"submissions/1", "submissions/2"}
+
+
+def test_an_event_without_a_batch_is_refused_by_the_database(path: Path) -> None:
+    with pytest.raises(apsw.ConstraintError):
+        _plant(path, "UPDATE outbox SET batch_count_max = 0 WHERE invoice_id = 12")
+
+
+async def test_what_was_retried_before_its_submission_was_over_is_right(path: Path) -> None:
+    """Its submission still holds it, while it goes in another one and is accepted there."""
+    ledger = SqliteLedger(path, verify=building.verify)
+    await ledger.start(WORKER, NOW)
+    (submission,) = await ledger.open_submissions(TAX_NUMBER)
+    event_id = submission.items[0].event_id
+    for answer, again in (("REJECTED", "s-3"), ("SIGNATURE_REJECTED", "s-4"), ("REJECTED", "")):
+        verdict = EventVerdict(event_id=event_id, state=UploadState(answer), reason="")
+        await ledger.record_verdicts(submission.submission_id, [verdict], now=NOW)
+        assert _check(path).balanced
+        retry = building.binding("retry")
+        await ledger.retry_uploads(tax_number=TAX_NUMBER, invoices=[], binding=retry, act=ACT)
+        assert _check(path).balanced
+        if again:
+            found = await ledger.prepare_submission(TAX_NUMBER, again, count_max=9, now=NOW)
+            assert found is not None
+            submission = found
+
+    await building.upload(ledger, "s-5")
+
+    assert _findings(path) == []
+    await ledger.close()
+
+
+def test_what_was_accepted_and_bound_before_there_were_sums_is_right(path: Path) -> None:
+    _plant(
+        path,
+        "UPDATE submission SET accepted_sum = NULL",
+        "DROP TRIGGER audit_is_never_changed",
+        "UPDATE audit SET request_digest = NULL",
+    )
+
+    assert _findings(path) == []
+
+
+@pytest.mark.parametrize("slice_rows", [1, 5, 1_000])
+def test_lives_are_compared_whatever_is_kept_in_mind(path: Path, slice_rows: int) -> None:
+    def found() -> set[str]:
+        words = check_lives(apsw.Connection(str(path)), slice_rows=slice_rows)
+        return {finding.subject for word in words for finding in word}
+
+    assert found() == set()
+
+    _plant(
+        path,
+        "UPDATE outbox SET state = 'SIGNATURE_REJECTED' WHERE state = 'REJECTED'",
+        "UPDATE change SET what = 'VOIDED' WHERE invoice_id = 5 AND what = 'ISSUED'",
+        "UPDATE change SET invoice_id = 999 WHERE invoice_id = 12",
+    )
+    name = INVOICE_5[:-2]
+    assert found() == {INVOICE_5, f"{name}02", f"{name}12", "changes"}
 
 
 @pytest.mark.parametrize(

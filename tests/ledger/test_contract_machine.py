@@ -22,7 +22,7 @@ from ledger.records import Entry, EventVerdict, Reservation, Submission
 from ledger.sqlite import SqliteLedger
 from tests.ledger import building
 from tests.ledger.building import NOW, TAX_NUMBER, TENANT, a_red, a_reservation
-from tests.ledger.contract_model import Doc, Event, Model
+from tests.ledger.contract_model import REFUSED, Doc, Event, Model
 
 T = TypeVar("T")
 
@@ -287,6 +287,13 @@ class ContractMachine(RuleBasedStateMachine):
         for event in self._under_way.pop(submission_id):
             event.state = "PENDING"
 
+    @precondition(lambda self: self._under_way)
+    @rule(pick=picks)
+    def lose_the_answer(self, pick: int) -> None:
+        """Nobody knows whether it arrived: it stays as it is until somebody asks."""
+        submission_id = sorted(self._under_way)[pick % len(self._under_way)]
+        self._run(self._ledger.mark_in_doubt(submission_id))
+
     @rule()
     def retry(self) -> None:
         """An operator has everything sent again that was refused."""
@@ -299,6 +306,22 @@ class ContractMachine(RuleBasedStateMachine):
             )
         )
         assert count == self._model.retry()
+
+    @rule(pick=picks, share=shares)
+    def retry_behind_what_is_in_doubt(self, pick: int, share: int) -> None:
+        """A family goes on where an event of it was refused; while that is in doubt, it is retried."""
+        refused = [event for event in self._model.events if event.state in REFUSED]
+        family = refused[pick % len(refused)].blue if refused else None
+        if family is None or family.entry is None:
+            return
+        part = family.net_fen * share // 20, family.tax_fen * share // 20
+        wanted = "026" if family.type == "025" else family.type
+        red = a_red(self._id(), family.entry, *part, type=wanted)
+        self._settle(self._reserve([(red, family)]))
+        submission_id = self._prepare(100)
+        if submission_id in self._under_way:
+            self._run(self._ledger.mark_in_doubt(submission_id))
+        self.retry()
 
     @rule()
     def restart(self) -> None:
@@ -320,6 +343,11 @@ class ContractMachine(RuleBasedStateMachine):
             issued = self._model.reds(doc, "ISSUED")
             assert record.reversed_net_fen == sum(red.net_fen for red in issued)
             assert min(self._model.left(doc)) >= 0
+
+    @invariant()
+    def nothing_is_overtaken(self) -> None:
+        """What is under way waits for nobody any more: nothing before it may come up again."""
+        assert self._model.overtaken() == []
 
     @invariant()
     def meters_agree(self) -> None:

@@ -68,8 +68,9 @@ def draft(request: IssueInvoiceRequest) -> Draft:
 
 
 def _taxpayer(row: dict[str, str | list[str]]) -> Taxpayer:
-    rates = frozenset(int(Decimal(rate) * 1_000_000) for rate in row["rates"])
-    limit_fen = int(Decimal(str(row["limit"])) * 100)
+    # Who issues only donation receipts has neither.
+    rates = frozenset(int(Decimal(rate) * 1_000_000) for rate in row.get("rates", ()))
+    limit_fen = int(Decimal(str(row.get("limit", 0))) * 100)
     return Taxpayer(
         tax_number=str(row["tax_no"]),
         name=str(row["name"]),

@@ -60,6 +60,7 @@ class Books:
             signature=b"\x5a" * 64,
             key_id="k1",
             signature_algorithm="P-256",
+            content=f'{{"buyer":{{"name":"示例买方{number}"}},"lines":[]}}'.encode(),
         )
         issued.issue_time.seconds = self.now if at is None else at
         invoice = Invoice(
@@ -71,6 +72,7 @@ class Books:
             net_fen=net_fen,
             tax_fen=net_fen * 6 // 100,
             original=original,
+            certificate=b"DER of k1",
         )
         self.invoices[name] = invoice
         self.change(name, InvoiceChange.TYPE_ISSUED)

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import grpc
 
-from taxcontrol.admin.v1 import stock_admin_service_pb2, upload_admin_service_pb2
+from taxcontrol.admin.v1 import (
+    audit_service_pb2,
+    stock_admin_service_pb2,
+    upload_admin_service_pb2,
+)
 from taxcontrol.v1 import invoice_service_pb2, stock_service_pb2
 from tests.taxctl.books import Books
 from tests.taxctl.handlers import add_service
 from tests.taxctl.office import Office
-from tests.taxctl.storeroom import Mailroom, Storeroom
+from tests.taxctl.storeroom import Auditor, Mailroom, Storeroom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,7 @@ def fake_gateway() -> Iterator[FakeGateway]:
         (storeroom, "StockService", stock_service_pb2),
         (storeroom, "StockAdminService", stock_admin_service_pb2),
         (mailroom, "UploadAdminService", upload_admin_service_pb2),
+        (Auditor(books), "AuditService", audit_service_pb2),
     ):
         add_service(server, file.DESCRIPTOR.services_by_name[name], fake)
     port = server.add_insecure_port("127.0.0.1:0")

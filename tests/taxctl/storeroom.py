@@ -1,12 +1,16 @@
 """The fake gateway's stock and uploads: recalled, returned, voided blank, paused, slowed, retried."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import grpc
 from google.rpc import code_pb2
 
+from taxcontrol.admin.v1.audit_service_pb2 import CheckBooksRequest, CheckBooksResponse
 from taxcontrol.admin.v1.segment_pb2 import Segment
 from taxcontrol.admin.v1.stock_admin_service_pb2 import (
+    ListSegmentsRequest,
+    ListSegmentsResponse,
     RecallStockRequest,
     RecallStockResponse,
     ReturnStockRequest,
@@ -71,6 +75,16 @@ class Storeroom:
             ]
         )
 
+    def ListSegments(  # noqa: N802 - the contract's name
+        self, _request: ListSegmentsRequest, _: grpc.ServicerContext
+    ) -> ListSegmentsResponse:
+        digital = _segment(26_000_000, 26_000_099)
+        digital.type, digital.code = "081", ""
+        for name in ("first_number", "last_number", "next_number"):
+            setattr(digital, name, getattr(digital, name).rjust(20, "2"))
+        digital.issue_deadline = "2027-01-31"
+        return ListSegmentsResponse(segments=[digital])
+
     def RecallStock(  # noqa: N802 - the contract's name
         self, request: RecallStockRequest, context: grpc.ServicerContext
     ) -> RecallStockResponse:
@@ -121,6 +135,28 @@ class Storeroom:
             return VoidBlankNumberResponse(void_statement=statement)
 
         return self.books.once(request, context, act)
+
+
+@dataclass
+class Auditor:
+    """The books of the one taxpayer, which always balance."""
+
+    books: Books
+
+    def CheckBooks(  # noqa: N802 - the contract's name
+        self, _request: CheckBooksRequest, _: grpc.ServicerContext
+    ) -> Iterator[CheckBooksResponse]:
+        states = [one.upload_state for one in self.books.invoices.values()]
+        yield CheckBooksResponse(total_count=len(states))
+        yield CheckBooksResponse(
+            checked_count=len(states),
+            total_count=len(states),
+            issued_count=len(states),
+            rejected_count=sum(state in _REFUSED for state in states),
+            pending_count=states.count(Invoice.UPLOAD_STATE_PENDING),
+            done=True,
+            balanced=True,
+        )
 
 
 @dataclass

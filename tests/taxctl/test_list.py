@@ -4,7 +4,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2
 
-from taxcontrol.v1.invoice_pb2 import Invoice
+from taxcontrol.v1.invoice_pb2 import INVOICE_KIND_RED, Invoice
 from taxcontrol.v1.invoice_query_pb2 import ListInvoicesRequest
 from taxctl.choices import StateChoice, UploadChoice
 from tests.taxctl.books import CODE, DAY_S, NOON, TAXPAYER
@@ -107,7 +107,7 @@ def test_a_failure_in_the_middle_is_a_line_of_its_own(fake: FakeGateway, console
 
     ran = console.run("list", TAXPAYER, "--json")
 
-    assert ran.code == 1
+    assert ran.code == 4
     *rows, failed = ran.json_lines
     assert len(rows) == 3
     assert failed["error"]["reason_name"] == "LEDGER_UNAVAILABLE"
@@ -152,3 +152,50 @@ def test_a_list_can_be_read_on_80_columns(fake: FakeGateway) -> None:
         assert f"{CODE}-{number:08}" in shown.text
     assert shown.text.count("1,234,567.89") == 5
     assert "partly" in shown.text
+
+
+@pytest.mark.parametrize(
+    ("columns", "titles"),
+    [
+        (80, []),
+        (86, []),
+        (87, ["kind"]),
+        (111, ["kind"]),
+        (112, ["kind", "buyer"]),
+        (133, ["kind", "buyer"]),
+        (134, ["kind", "buyer"]),
+    ],
+)
+def test_kind_and_buyer_are_shown_where_there_is_room(
+    fake: FakeGateway, columns: int, titles: list[str]
+) -> None:
+    fake.books.issue(1, net_fen=-1_234_567_89, kind=INVOICE_KIND_RED)
+
+    shown = on_terminal(
+        "list", OWNER, target=fake.target, columns=columns, TERM="xterm", NO_COLOR="1"
+    )
+
+    header = shown.lines[0].split()
+    assert [title for title in ("kind", "buyer") if title in header] == titles
+    assert ("red" in shown.text.split(), "示例买方1" in shown.text) == (
+        "kind" in titles,
+        "buyer" in titles,
+    )
+    assert max(map(len, shown.lines)) <= columns
+
+
+def test_a_list_in_a_file_has_all_columns_and_no_blanks_at_the_end(
+    fake: FakeGateway, console: Terminal
+) -> None:
+    blue = fake.books.issue(1)
+    fake.books.issue(2, net_fen=-100_00, kind=INVOICE_KIND_RED, original=blue)
+    fake.books.invoices[fake.books.issue(3)].state = Invoice.STATE_BLANK_VOIDED
+
+    lines = console.run("list", OWNER).out.splitlines()
+
+    assert [line.split()[-2:] for line in lines[1:3]] == [
+        ["blue", "示例买方1"],
+        ["red", "示例买方2"],
+    ]
+    assert "blue" not in lines[3]
+    assert all(line == line.rstrip() for line in lines)

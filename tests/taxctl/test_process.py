@@ -1,5 +1,6 @@
 """``taxctl`` as a process: nobody there, interrupted, cut off, told where to call by the environment."""
 
+import json
 import os
 import signal
 import socket
@@ -44,7 +45,9 @@ def nobody() -> Iterator[str]:
         yield f"127.0.0.1:{taken.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("command", [["doctor"], ["stock", "show", "T"], ["issue", TICKET]])
+@pytest.mark.parametrize(
+    "command", [["doctor"], ["stock", "show", "91110000AYTLHUJ0ET"], ["issue", TICKET]]
+)
 def test_a_gateway_that_is_not_there_is_said_so(nobody: str, command: list[str]) -> None:
     code, _, err = ended(start(*command, target=nobody))
 
@@ -108,3 +111,25 @@ def test_a_terminal_without_unicode_gets_it_spelled_out() -> None:
 
     assert code == 2
     assert r"\u793a\u4f8b.xml" in err
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "outcome"),
+    [
+        (Trouble(code=code_pb2.INTERNAL, reason="INTERNAL"), 4, "effect unknown"),
+        (Trouble(code=code_pb2.NOT_FOUND, reason="TAXPAYER_NOT_FOUND"), 1, "refused"),
+    ],
+)
+def test_what_the_gateway_cannot_say_is_not_refused(
+    trouble: Trouble, code: int, outcome: str
+) -> None:
+    samples = [str(SAMPLES / "fpkj" / f"ok-railway-ticket-{n}.xml") for n in range(2)]
+    desk = Desk(items={"RAI00700000000000001": deque([trouble] * 2)})
+    with serving(desk) as target:
+        told = ended(start("issue", *samples, target=target))
+        as_json = ended(start("issue", "--json", *samples, target=target))
+
+    assert (told[0], as_json[0]) == (code, code)
+    assert outcome in told[1]
+    results = json.loads(as_json[1])["results"]
+    assert sorted(one["outcome"] for one in results) == sorted([outcome, "replayed"])

@@ -5,10 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.layout import SAMPLES
+from taxcontrol.admin.v1.taxpayer_pb2 import TypeGrant
 from taxctl.registration import NotATaxpayer, taxpayers
 
 GOOD: dict[str, Any] = {
@@ -70,6 +72,16 @@ def test_one_object_is_a_list_of_one_and_bank_may_be_missing() -> None:
         (encoded(limit="Infinity"), "limit: must be yuan"),
         (encoded(limit="１０"), "limit: must be yuan"),
         (encoded(points=["0.5"]), "points[0]: must be a whole number"),
+        (encoded(types=["D01", "026"], limit=None), "limit is missing"),
+        (encoded(rates=None), "rates is missing"),
+        (b'{"tax_no": "x", "tax_no": "y"}', "tax_no stands there twice"),
+        (b'{"tax_no": NaN}', "not JSON"),
+        (b'[{"taxNumber": 5, "colour": ""}]', "[0].tax_number: FIELD_FORMAT: must be a text"),
+        (b'[{"taxNumber": "x", "colour": ""}]', "[0].colour: FIELD_UNKNOWN"),
+        (
+            b'{"tax_number": "x", "type_grants": [{"rates_ppm": [60000, "6 %"]}]}',
+            "type_grants[0].rates_ppm[1]: FIELD_FORMAT: must be a whole number",
+        ),
         (b"[" + encoded() + b"," + encoded(limit="x") + b"]", "[1].limit: must be yuan"),
     ],
 )
@@ -78,6 +90,41 @@ def test_what_is_wrong_is_named(data: bytes, said: str) -> None:
         taxpayers(data)
 
     assert said in str(caught.value)
+
+
+def test_donation_receipts_have_no_limit_and_need_no_rate() -> None:
+    [bare] = taxpayers(encoded(types=["D01"], rates=None, limit=None))
+    [stated] = taxpayers(encoded(types=["D01"], rates=["0"], limit="5.00"))
+
+    # One request id is bound to either, so they must be the same registration.
+    assert bare == stated
+    assert bare.type_grants == [TypeGrant(type="D01")]
+
+
+@pytest.mark.parametrize("preserving", [True, False])
+def test_the_contracts_own_json_is_read_back(preserving: bool) -> None:
+    written = [
+        MessageToDict(one, preserving_proto_field_name=preserving)
+        for one in taxpayers((SAMPLES / "taxpayers.json").read_bytes())
+    ]
+
+    assert taxpayers(json.dumps(written).encode()) == taxpayers(
+        (SAMPLES / "taxpayers.json").read_bytes()
+    )
+
+
+def test_what_only_answers_have_is_passed_over() -> None:
+    [one] = taxpayers(encoded())
+    [shown] = taxpayers(encoded())
+    shown.version = 3
+    shown.windows.add(period_ms=1000, call_count_max=10)
+    shown.devices.add(certificate=b"DER")
+    shown.registration_time.GetCurrentTime()
+    shown.offline_limits.age_hours_max = 72
+
+    for preserving in (True, False):
+        answer = MessageToDict(shown, preserving_proto_field_name=preserving)
+        assert taxpayers(json.dumps(answer).encode()) == [one]
 
 
 @given(st.integers(0, 10**12))

@@ -1,5 +1,6 @@
 """Reversing and voiding: asked for first, shown by a dry run, done once under one request id."""
 
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -32,21 +33,17 @@ def test_without_a_terminal_and_a_word_nothing_is_done(
     assert fake.books.seen == []
 
 
-@pytest.mark.parametrize(
-    ("command", "sent"),
-    [
-        (["reverse", "--reason", "退货"], "would send ReverseInvoiceRequest"),
-        (["void", "--reason", "退货"], "would send VoidInvoiceRequest"),
-    ],
-)
+@pytest.mark.parametrize("command", [["reverse", "--reason", "退货"], ["void", "--reason", "退货"]])
 def test_a_dry_run_shows_what_is_known_and_what_would_be_sent(
-    fake: FakeGateway, console: Terminal, blue: str, command: list[str], sent: str
+    fake: FakeGateway, console: Terminal, blue: str, command: list[str]
 ) -> None:
     ran = console.run(*command, blue, "--dry-run", "--request-id", "mine")
     told = console.run(*command, blue, "--dry-run", "--request-id", "mine", "--json")
 
     assert ran.code == told.code == 0
-    for part in (sent, blue, "issued", "100.00", "2026-11-22 10:00:00", "mine", "退货"):
+    assert "nothing was changed" in ran.err
+    assert not re.search(r"_|Request", ran.out)
+    for part in ("would be sent:", blue, "issued", "100.00", "2026-11-22 10:00:00", "mine", "退货"):
         assert part in ran.out
     assert told.json["dry_run"] is True
     assert told.json["invoice"]["state"] == "STATE_ISSUED"
@@ -149,7 +146,8 @@ def test_on_a_terminal_it_is_shown_and_asked_for(
 
     assert shown.code == code
     assert f"Void {blue}? [y/N]" in shown.text
-    assert "would send VoidInvoiceRequest" in shown.text
+    assert "will be sent:" in shown.text
+    assert "nothing was changed" not in shown.text
     assert ("nothing was done" in shown.text) == (code == 1)
     assert len(fake.books.changes) == left
 

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from taxcontrol.v1.error_reason_pb2 import ERROR_REASON_INVALID_INVOICE
+from taxcontrol.v1.error_reason_pb2 import (
+    ERROR_REASON_AUTHORITY_UNAVAILABLE,
+    ERROR_REASON_INVALID_INVOICE,
+)
 from taxcontrol.v1.invoice_service_pb2 import Failure
-from taxctl.screen import Screen, civil, safe, yuan
+from taxctl.screen import Screen, civil, safe, safe_json, yuan
 from taxctl.table import Column
 
 
@@ -89,14 +92,72 @@ def test_instants_are_shown_as_civil_time_in_china() -> None:
     assert civil(Timestamp()) == ""
 
 
-def test_a_json_document_is_ascii_whatever_is_in_it() -> None:
+def test_a_json_document_reads_as_it_is_and_steers_nothing() -> None:
     shown, written = screen()
+    value = {"name": "示例\x1b[2J\u202e\x9b\x7f\u2028\U000e0001", "half": "\udcff"}
 
-    shown.document({"name": "示例\x1b[2J\u202e\x9b"})
+    shown.document(value)
 
-    assert written.getvalue().isascii()
-    assert "\x1b" not in written.getvalue()
-    assert json.loads(written.getvalue()) == {"name": "示例\x1b[2J\u202e\x9b"}
+    assert "示例" in written.getvalue()
+    assert safe(written.getvalue().replace("\n", "")) == written.getvalue().replace("\n", "")
+    assert json.loads(written.getvalue()) == value
+
+
+@given(st.dictionaries(st.text(), st.text(), max_size=3))
+def test_any_json_document_is_read_back(value: dict[str, str]) -> None:
+    assert json.loads(safe_json(json.dumps(value, indent=2, ensure_ascii=False))) == value
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "gbk", "latin-1"])
+def test_a_json_document_is_json_in_any_encoding(encoding: str) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace")
+    console = Console(file=out)
+
+    Screen(as_json=True, out=console, err=console).document({"name": "示é😀"})
+
+    out.seek(0)
+    assert json.loads(out.buffer.read()) == {"name": "示é😀"}
+
+
+def test_what_goes_to_a_file_ends_with_its_last_character() -> None:
+    written = io.StringIO()
+    console = Console(file=written, width=200)
+    shown = Screen(as_json=False, out=console, err=console)
+
+    shown.table([Column("a"), Column("long title")], [["1", "2"], ["333", ""]], "")
+    shown.page([Column("a", width=9)], [["1"]], header=True)
+    shown.facts([("name", "value"), ("long name", "v")])
+
+    assert written.getvalue() == (
+        "a    long title\n1    2\n333\na\n1\nname       value\nlong name  v\n"
+    )
+
+
+def test_columns_without_room_are_named() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    shown = Screen(as_json=False, out=Console(file=out, width=20), err=Console(file=err, width=200))
+
+    shown.table([Column("a"), Column("b", rank=1), Column("c", rank=2)], [["x" * 9] * 3], "")
+
+    assert out.getvalue().split() == ["a", "b", "x" * 9, "x" * 9]
+    assert "no room for: c (" in err.getvalue()
+
+
+def test_advice_is_given_once_and_how_the_wire_failed_is_for_programs() -> None:
+    shown, written = screen()
+    failure = Failure(
+        code=14,
+        reason=ERROR_REASON_AUTHORITY_UNAVAILABLE,
+        message="cannot be reached now; retry with the same request id",
+        metadata={"grpc_code": "UNAVAILABLE"},
+    )
+
+    shown.refusal(failure)
+    shown.refusal(failure, advised="it goes on by itself")
+
+    assert written.getvalue().count("retry with the same request id") == 2
+    assert "grpc_code" not in written.getvalue()
+    assert written.getvalue().count("it goes on by itself") == 1
 
 
 def test_a_broken_rule_is_told_once_and_none_is_hidden() -> None:

@@ -47,7 +47,7 @@ def test_a_dry_run_lets_the_gateway_say_what_would_happen(
     ran = console.run(*command, "--dry-run")
 
     assert ran.code == 0
-    assert "would be" in ran.out or "nothing was changed" in ran.err
+    assert ran.err.endswith("nothing was changed\n")
     assert state(fake) == before
     assert [one.validate_only for one in fake.books.seen] == [True]  # type: ignore[attr-defined]
 
@@ -82,6 +82,7 @@ def test_on_a_terminal_the_gateways_own_word_comes_before_the_question(
 
     assert (refused.code, agreed.code) == (1, 0)
     assert "nothing was done" in refused.text
+    assert "nothing was changed" not in refused.text + agreed.text
     assert state(fake) != before
     tried = [one.validate_only for one in fake.books.seen]  # type: ignore[attr-defined]
     assert tried == [True, True, False]
@@ -156,3 +157,16 @@ def test_stock_is_shown_with_the_pool_first(console: Terminal) -> None:
         ["pool", "026", "10", CODE, "00000051", "2027-01-31"],
         ["0", "026", "20", CODE, "00000031"],
     ]
+
+
+def test_segments_are_told_apart_on_80_columns(fake: FakeGateway, console: Terminal) -> None:
+    shown = on_terminal("stock", "segments", OWNER, target=fake.target)
+    whole = console.run("stock", "segments", OWNER)
+
+    header = shown.lines[0].split()
+    assert ("type" in header, "last" in header, "numbers" in header) == (True, False, False)
+    assert " 081 " in shown.text
+    assert "no room for: " in shown.text
+    assert max(map(len, shown.lines)) <= COLUMNS
+    assert {"type", "last", "numbers"} <= set(whole.out.splitlines()[0].split())
+    assert "no room" not in whole.err

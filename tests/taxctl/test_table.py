@@ -22,7 +22,7 @@ ROW = ["samples/fpkj/ok-railway-ticket-0.xml", "R" * 20, "026", "011002600111-00
 def shown(columns: tuple[Column, ...], rows: list[list[str]], width: int) -> list[str]:
     written = io.StringIO()
     console = Console(file=written, width=width, markup=False, color_system=None)
-    console.print(render(columns, rows, width))
+    console.print(render(columns, rows, width).shape)
     return written.getvalue().splitlines()
 
 

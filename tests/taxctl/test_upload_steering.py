@@ -1,5 +1,8 @@
 """Uploads sent again, paused, resumed and slowed: tried first, done once, shown in the status."""
 
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +16,7 @@ from taxcontrol.admin.v1.upload_admin_service_pb2 import (
 from taxcontrol.v1.invoice_pb2 import Invoice
 from taxctl.session import Unusable
 from taxctl.times import instant
-from taxctl.upload_steering import rates, window
+from taxctl.windows import rates, window
 from tests.taxctl.books import CODE, TAXPAYER
 from tests.taxctl.conftest import Terminal
 from tests.taxctl.gateway import FakeGateway
@@ -193,3 +196,70 @@ def test_windows_are_written_as_they_are_read(calls: int, period_ms: int) -> Non
     made = RateWindow(call_count_max=calls, period_ms=period_ms)
 
     assert window(rates([made])) == made
+
+
+def test_a_pause_may_be_given_from_now_on(fake: FakeGateway, console: Terminal) -> None:
+    pause = ["upload", "pause", OWNER, "--until", "10m", *WHY, "--yes"]
+    before = int(time.time())
+
+    ran = console.run(*pause)
+    with_id = console.run(*pause, "--request-id", "mine")
+
+    [request] = fake.books.seen
+    assert isinstance(request, PauseUploadsRequest)
+    assert before + 600 <= request.pause_until.seconds <= time.time() + 600
+    # Whoever tries the same id again can repeat the very time.
+    told = re.search(r"until: (.+)", ran.err)
+    assert told is not None
+    assert instant(told[1]) == request.pause_until
+    assert (with_id.code, "--request-id goes with a time" in with_id.err) == (2, True)
+
+
+@pytest.mark.parametrize("until", ["10", "0m", "-1h", "1w", "1.5h", "999999d", "１0m", "soon"])
+def test_what_is_neither_a_time_nor_from_now_on_is_said_so(
+    fake: FakeGateway, console: Terminal, until: str
+) -> None:
+    ran = console.run("upload", "pause", OWNER, "--until", until, *WHY, "--yes")
+
+    assert ran.code == 2
+    assert ran.err.startswith("taxctl: --until must be a time such as 2026-11-22")
+    assert fake.books.seen == []
+
+
+def test_where_nothing_was_refused_there_is_nothing_to_ask(
+    fake: FakeGateway, console: Terminal, refused: list[str]
+) -> None:
+    console.run(*RETRY, "--yes")
+
+    done = console.run(*RETRY, "--yes")
+    asked = on_terminal(*RETRY, target=fake.target, typed=b"y\n")
+
+    assert (done.code, asked.code) == (1, 1)
+    assert "nothing to send again" in done.err
+    assert "[y/N]" not in asked.text
+
+
+def test_windows_have_one_notation(console: Terminal) -> None:
+    shown = console.run("upload", "status", OWNER)
+
+    facts = dict(line.split("  ", 1) for line in shown.out.splitlines())
+    assert facts["windows"].strip() == "0 of 10/1s"
+    assert facts["rate share"].strip() == "100 % of what the windows allow"
+
+
+def test_the_doctor_says_that_something_was_refused(console: Terminal) -> None:
+    ran = console.run("doctor")
+
+    assert ran.code == 0
+    assert " rejected=2 pending=0 " in ran.out.splitlines()[-1]
+    assert "2 events were refused by the authority" in ran.err
+
+
+def test_no_colour_is_no_bold_and_no_dim(fake: FakeGateway) -> None:
+    plain, bold = (
+        on_terminal("upload", "status", OWNER, target=fake.target, TERM="xterm", NO_COLOR=wish)
+        for wish in ("1", "")
+    )
+
+    assert "\x1b" not in plain.text
+    assert "\x1b" in bold.text

@@ -1,4 +1,4 @@
-"""A stranger's question, by QR text or by what is printed; only what is genuine ends with 0."""
+"""A stranger's question, by QR text or by what is printed; each verdict has its exit code."""
 
 import pytest
 
@@ -49,22 +49,36 @@ def test_every_part_reaches_the_gateway(fake: FakeGateway, console: Terminal) ->
 
 
 @pytest.mark.parametrize(
-    ("state", "said"), [(Invoice.STATE_VOIDED, "voided"), (Invoice.STATE_REVERSED, "reversed")]
+    ("state", "answer"),
+    [
+        (Invoice.STATE_VOIDED, (6, "verify: voided\n")),
+        (Invoice.STATE_REVERSED, (7, "verify: reversed\n")),
+    ],
 )
 def test_what_is_no_longer_in_force(
-    fake: FakeGateway, console: Terminal, name: str, state: Invoice.State.ValueType, said: str
+    fake: FakeGateway,
+    console: Terminal,
+    name: str,
+    state: Invoice.State.ValueType,
+    answer: tuple[int, str],
 ) -> None:
     fake.books.invoices[name].state = state
 
     ran = console.run("verify", QR)
 
-    assert (ran.code, ran.out) == (1, f"verify: {said}\n")
+    assert (ran.code, ran.out) == answer
 
 
 def test_a_strangers_paper_is_not_ours(console: Terminal) -> None:
-    ran = console.run("verify", QR)
+    by_qr, by_parts = console.run("verify", QR), console.run("verify", *PRINTED)
+    without_check_code = console.run("verify", *PRINTED[:-2])
 
-    assert (ran.code, ran.out) == (1, "verify: not ours\n")
+    nobodys = "verify: not ours: no invoice here has"
+    assert (by_qr.code, by_qr.out) == (5, f"{nobodys} this QR text\n")
+    assert (by_parts.code, by_parts.out) == (5, f"{nobodys} all of these parts\n")
+    assert without_check_code.out == (
+        f"{nobodys} all of these parts (was --check-code left out?)\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,10 @@
 
 import csv
 import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,6 +13,9 @@ from uuid import uuid4
 import pytest
 
 from sandbox.layout import SAMPLES
+from sandbox.system import System
+from taxcontrol.authority.v1.simulator_service_pb2 import FaultPlan, SetFaultsRequest
+from taxcontrol.authority.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 from taxcontrol.v1.invoice_query_pb2 import InvoiceChange, WatchInvoicesRequest
 from taxctl.connection import connect
 from taxctl.watching import watch
@@ -25,6 +32,13 @@ def request(path: Path) -> dict[str, Any]:
     """A sample request with a request id that nobody has used."""
     value: dict[str, Any] = json.loads(path.read_bytes())
     return {**value, "request_id": str(uuid4())}
+
+
+@contextmanager
+def _simulator(system: System) -> Iterator[SimulatorServiceStub]:
+    connection = connect(system.simulator_target)
+    with connection.channel:
+        yield SimulatorServiceStub(connection.channel)
 
 
 @pytest.fixture
@@ -174,9 +188,9 @@ def test_a_qr_code_is_genuine_until_the_void(terminal: Terminal, course: dict[st
     assert [ran.out for ran in (before, after, wrong)] == [
         "verify: genuine\n",
         "verify: voided\n",
-        "verify: not ours\n",
+        "verify: not ours: no invoice here has all of these parts\n",
     ]
-    assert [ran.code for ran in (before, after, wrong)] == [0, 1, 1]
+    assert [ran.code for ran in (before, after, wrong)] == [0, 6, 5]
 
 
 def test_the_points_next_number_is_voided_blank(terminal: Terminal) -> None:
@@ -243,12 +257,48 @@ def test_uploads_are_paused_slowed_and_let_go_again(terminal: Terminal) -> None:
     past = terminal.run("upload", "pause", FOUNDATION, "--until", "2020-01-01", *why)
     retried = terminal.run("upload", "retry", FOUNDATION, *why)
 
-    assert [ran.code for ran in (paused, slowed, past, retried)] == [0, 0, 1, 0]
+    assert [ran.code for ran in (paused, slowed, past, retried)] == [0, 0, 1, 1]
     assert "until 2099-01-01 00:00:00" in steered.out
     assert "7/1h" in steered.out
     assert "paused" not in free.out
     assert "7/1h" not in free.out
     assert "0 events are sent again" in retried.out
+    assert "nothing to send again" in retried.err
+
+
+def test_a_donation_receipt_has_no_limit(terminal: Terminal) -> None:
+    ran = terminal.run("taxpayer", "show", FOUNDATION)
+
+    assert re.search(r"D01 .* no limit ", ran.out)
+    assert re.search(r"upload windows +\d+/\d", ran.out)
+
+
+def test_a_draw_that_the_authority_has_not_answered_is_told_by_its_id(
+    terminal: Terminal, system: System, tmp_path: Path
+) -> None:
+    stranger = tmp_path / "stranger.json"
+    [_, school, *_] = json.loads((SAMPLES / "taxpayers.json").read_bytes())
+    stranger.write_text(json.dumps({**school, "tax_no": "91330102RH1NBN3K10"}))
+    draw = ["stock", "draw", SCHOOL, "--type", "026", "--count", "7"]
+    with _simulator(system) as simulator:
+        simulator.SetFaults(SetFaultsRequest(plan=FaultPlan(unreachable=True)))
+        try:
+            lost = terminal.run(*draw)
+            unregistered = terminal.run("taxpayer", "register", str(stranger))
+        finally:
+            simulator.SetFaults(SetFaultsRequest(plan=FaultPlan()))
+    request_id = lost.err.splitlines()[0].removeprefix("request id: ")
+
+    assert (lost.code, unregistered.code) == (4, 4)
+    assert "effect unknown" in unregistered.out
+    assert "AUTHORITY_UNAVAILABLE" in lost.err
+    assert f"goes on by itself; --request-id {request_id} tells how it ended" in lost.err
+    assert lost.err.count("retry with the same request id") == 1
+    until = time.monotonic() + 30
+    while (told := terminal.run(*draw, "--request-id", request_id)).code == 4:
+        assert time.monotonic() < until
+    assert told.code == 0
+    assert "replayed  yes" in told.out
 
 
 def test_the_books_balance_after_all_of_it(terminal: Terminal) -> None:

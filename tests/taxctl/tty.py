@@ -30,17 +30,25 @@ class Shown:
 
 
 def on_terminal(
-    *arguments: str, target: str, typed: bytes = b"", interrupted: bool = False
+    *arguments: str,
+    target: str,
+    typed: bytes = b"",
+    interrupted: bool = False,
+    columns: int = COLUMNS,
+    **environment: str,
 ) -> Shown:
-    """Run a command on a terminal of 80 columns. Once it asks, ``typed`` answers, or Ctrl-C."""
+    """Run a command on a terminal. Once it asks, ``typed`` answers, or Ctrl-C.
+
+    A terminal of another width than 80 takes a ``TERM`` that is not dumb.
+    """
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
-    environment = {**os.environ, "TERM": "dumb", "PYTHONUTF8": "1"}
-    environment.pop("COLUMNS", None)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    kept = {**os.environ, "TERM": "dumb", "PYTHONUTF8": "1", **environment}
+    kept.pop("COLUMNS", None)
     with subprocess.Popen(
         [sys.executable, "-m", "taxctl", "--target", target, *arguments],
         cwd=ROOT,
-        env=environment,
+        env=kept,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -40,7 +40,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     included (`size_bytes`, `size_bytes_max`). Effect: none; split the batch.
     """
     ERROR_REASON_CONTENT_TOO_LARGE: _ErrorReason.ValueType  # 4
-    """INVALID_ARGUMENT. The invoice's content is over 64 KiB (1 MiB above 100 lines). Metadata:
+    """INVALID_ARGUMENT. The invoice's content is over 64 KiB (1 MiB above 100 lines, and of a red that
+    `ReverseInvoice` makes). Metadata:
     `size_bytes`, `size_bytes_max`. Effect: none.
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
@@ -109,8 +110,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_AUTHORITY_REFUSED: _ErrorReason.ValueType  # 22
     """FAILED_PRECONDITION. The tax authority answered no. Metadata: `authority_reason`; of a draw
     also `GRANT_OVERLAPS`, when the numbers it granted are those of another grant.
-    Effect: none here. Only a draw that was refused keeps its request id: the same id answers
-    the same refusal.
+    Effect: none here. Only a draw or a return that was refused keeps its request id: the same id
+    answers the same refusal.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 23
     """INTERNAL. A fault of ours, logged with its cause; the sentence is fixed. Effect: unknown."""
@@ -190,7 +191,8 @@ ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 3
 included (`size_bytes`, `size_bytes_max`). Effect: none; split the batch.
 """
 ERROR_REASON_CONTENT_TOO_LARGE: ErrorReason.ValueType  # 4
-"""INVALID_ARGUMENT. The invoice's content is over 64 KiB (1 MiB above 100 lines). Metadata:
+"""INVALID_ARGUMENT. The invoice's content is over 64 KiB (1 MiB above 100 lines, and of a red that
+`ReverseInvoice` makes). Metadata:
 `size_bytes`, `size_bytes_max`. Effect: none.
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
@@ -259,8 +261,8 @@ answer, or put a draw off without deciding on it. Effect: unknown.
 ERROR_REASON_AUTHORITY_REFUSED: ErrorReason.ValueType  # 22
 """FAILED_PRECONDITION. The tax authority answered no. Metadata: `authority_reason`; of a draw
 also `GRANT_OVERLAPS`, when the numbers it granted are those of another grant.
-Effect: none here. Only a draw that was refused keeps its request id: the same id answers
-the same refusal.
+Effect: none here. Only a draw or a return that was refused keeps its request id: the same id
+answers the same refusal.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 23
 """INTERNAL. A fault of ours, logged with its cause; the sentence is fixed. Effect: unknown."""

@@ -180,7 +180,8 @@ class InvoiceServiceServicer(object):
         search goes on there. Pages neither miss nor repeat an invoice that was issued when the first
         of them was asked for, while new ones arrive.
 
-        Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+        Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
+        `OVERLOADED` (too many lists are waiting, in all or of this taxpayer), `SHUTTING_DOWN`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,7 +197,7 @@ class InvoiceServiceServicer(object):
         in their order.
 
         Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
-        `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open).
+        `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open, in all or of this taxpayer).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -103,7 +103,8 @@ class InvoiceServiceStub:
     search goes on there. Pages neither miss nor repeat an invoice that was issued when the first
     of them was asked for, while new ones arrive.
 
-    Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+    Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
+    `OVERLOADED` (too many lists are waiting, in all or of this taxpayer), `SHUTTING_DOWN`.
     """
     WatchInvoices: _grpc.UnaryStreamMultiCallable[_invoice_query_pb2.WatchInvoicesRequest, _invoice_query_pb2.WatchInvoicesResponse]
     """Streams the changes of a taxpayer's invoices, each once, from a resume token on.
@@ -115,7 +116,7 @@ class InvoiceServiceStub:
     in their order.
 
     Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
-    `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open).
+    `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open, in all or of this taxpayer).
     """
     VerifyInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_query_pb2.VerifyInvoiceRequest, _invoice_query_pb2.VerifyInvoiceResponse]
     """Tells a stranger who holds an invoice whether it is genuine (查验).
@@ -199,7 +200,8 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     search goes on there. Pages neither miss nor repeat an invoice that was issued when the first
     of them was asked for, while new ones arrive.
 
-    Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+    Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
+    `OVERLOADED` (too many lists are waiting, in all or of this taxpayer), `SHUTTING_DOWN`.
     """
     WatchInvoices: _aio.UnaryStreamMultiCallable[_invoice_query_pb2.WatchInvoicesRequest, _invoice_query_pb2.WatchInvoicesResponse]  # type: ignore[assignment]
     """Streams the changes of a taxpayer's invoices, each once, from a resume token on.
@@ -211,7 +213,7 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     in their order.
 
     Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
-    `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open).
+    `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open, in all or of this taxpayer).
     """
     VerifyInvoice: _aio.UnaryUnaryMultiCallable[_invoice_query_pb2.VerifyInvoiceRequest, _invoice_query_pb2.VerifyInvoiceResponse]  # type: ignore[assignment]
     """Tells a stranger who holds an invoice whether it is genuine (查验).
@@ -334,7 +336,8 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         search goes on there. Pages neither miss nor repeat an invoice that was issued when the first
         of them was asked for, while new ones arrive.
 
-        Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+        Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
+        `OVERLOADED` (too many lists are waiting, in all or of this taxpayer), `SHUTTING_DOWN`.
         """
 
     @_abc_1.abstractmethod
@@ -352,7 +355,7 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         in their order.
 
         Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `LEDGER_UNAVAILABLE`,
-        `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open).
+        `SHUTTING_DOWN`, `OVERLOADED` (too many watches are open, in all or of this taxpayer).
         """
 
     @_abc_1.abstractmethod

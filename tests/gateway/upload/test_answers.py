@@ -15,6 +15,7 @@ from tests.fakes.upload_ledger import Shelf
 from tests.fakes.upload_world import OTHER, TAXPAYER, World
 
 WINDOWS = ((1.0, 10), (60.0, 30))
+CODE = "031001800111"
 
 
 def world_of(
@@ -107,6 +108,30 @@ def test_one_poisoned_of_300_is_isolated_in_few_calls_and_the_rest_arrives() -> 
         assert sum(authority.recorded.values()) == 299
         # Two full batches, and at most two calls for each of the seven halvings of the third.
         assert sum(call.method == "submit" for call in authority.calls) <= 2 + 1 + 2 * 7
+
+    virtual_time.run(story())
+
+
+@pytest.mark.parametrize("step_s", [30.0, 86_400.0, -86_400.0])
+def test_a_batch_that_is_split_while_the_clock_is_wrong_goes_on_when_it_is_set_right(
+    step_s: float,
+) -> None:
+    async def story() -> None:
+        authority = authority_with(poison={"00000003"})
+        world = world_of(authority, 8)
+        world.clock.step_s = step_s
+
+        async def hook(point: str) -> None:
+            if point == "release after":
+                world.clock.step_s = 0.0
+
+        world.hook = hook
+        await world.start()
+        await world.until_finished(20)
+
+        states = world.shelf.states(TAXPAYER)
+        assert states.pop("00000003") == "REJECTED"
+        assert set(states.values()) == {"ACCEPTED"}
 
     virtual_time.run(story())
 
@@ -387,8 +412,9 @@ def test_the_backlog_is_found_again_within_seconds_of_the_authoritys_return() ->
 
 def test_logs_name_taxpayer_submission_and_counts_and_no_content() -> None:
     async def story() -> None:
-        authority = authority_with(refuse_item={"00000002"})
-        world = world_of(authority, 3)
+        signatures = {f"{number:08}" for number in range(3, 11)}
+        authority = authority_with(refuse_item={"00000002"}, refuse_signature=signatures)
+        world = world_of(authority, 11)
         with capture_logs() as logs:
             await world.start()
             await world.until_finished()
@@ -397,10 +423,14 @@ def test_logs_name_taxpayer_submission_and_counts_and_no_content() -> None:
             "upload.submitted",
             "upload.accepted",
             "upload.rejected",
+            "upload.rejected",
         ]
-        assert [line["count"] for line in logs] == [3, 2, 1]
+        assert [line["log_level"] for line in logs] == ["info", "info", "warning", "error"]
+        assert [line["count"] for line in logs] == [11, 2, 1, 8]
         assert all(line["tax_number"] == TAXPAYER and line["submission_id"] for line in logs)
-        assert logs[2]["reasons"] == {"REFUSED": 1}
+        assert [line["reasons"] for line in logs[2:]] == [{"REFUSED": 1}, {"SIGNATURE_INVALID": 8}]
+        assert logs[2]["invoices"] == [f"{CODE}-00000002"]
+        assert logs[3]["invoices"] == [f"{CODE}-{number:08}" for number in range(3, 8)]
         assert all("content" not in line for line in logs)
 
     virtual_time.run(story())

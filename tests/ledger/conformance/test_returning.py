@@ -229,3 +229,19 @@ async def test_a_dry_return_changes_nothing(ledger: Ledger) -> None:
     assert await ledger.segments(TENANT, TAX_NUMBER) == before
     assert await ledger.open_returns() == []
     assert await ledger.find_binding(TENANT, "t-1") is None
+
+
+async def test_open_returns_are_told_page_by_page(ledger: Ledger) -> None:
+    await building.open_shop(ledger, 5)
+    segment = await the_segment(ledger)
+    first, second, third = [
+        (await ask(ledger, 1, segment, request_id=f"t-{at}"))[0] for at in range(3)
+    ]
+
+    page = await ledger.open_returns(count_max=2)
+    await ledger.store_return(TENANT, "t-1", "serial", now=NOW)
+    behind = await ledger.open_returns(after=(TENANT, "t-1"), count_max=2)
+
+    assert [one.request_id for one in page] == [first.request_id, second.request_id]
+    assert behind == [third]  # though the one it is asked behind is open no more
+    assert await ledger.open_returns(after=(TENANT, "t-2")) == []

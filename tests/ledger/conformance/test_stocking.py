@@ -326,3 +326,17 @@ async def test_segments_are_listed_in_pages_to_their_own_tenant(ledger: Ledger) 
     ids = [part.segment_id for part in everything]
     assert ids == sorted(set(ids))
     assert replace(everything[0], next=1).grant_id.startswith("grant-draw")
+
+
+async def test_open_grants_are_told_page_by_page(ledger: Ledger) -> None:
+    await building.register(ledger)
+    for at in range(3):
+        await ledger.request_grant(*a_wish(1, request_id=f"t-{at}"), ACT)
+
+    page = await ledger.open_grants(count_max=2)
+    await ledger.refuse_grant(TENANT, "t-1", "NO_STOCK")
+    behind = await ledger.open_grants(after=(TENANT, "t-1"), count_max=2)
+
+    assert [one.request_id for one in page] == ["t-0", "t-1"]
+    assert [one.request_id for one in behind] == ["t-2"]
+    assert await ledger.open_grants(after=(TENANT, "t-2")) == []

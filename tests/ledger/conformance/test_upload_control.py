@@ -2,7 +2,7 @@
 
 import pytest
 
-from invoice.errors import InvalidRequest, RequestIdReused, TaxpayerNotFound
+from invoice.errors import InvalidRequest, InvoiceNotFound, RequestIdReused, TaxpayerNotFound
 from invoice.lifecycle import UploadState
 from ledger.port import Ledger
 from ledger.records import (
@@ -266,10 +266,14 @@ async def test_only_named_invoices_are_retried_and_one_with_nothing_refused_is_n
 ) -> None:
     await refused(ledger, "00000002", "00000004")
 
-    for number in ("00000003", "00000099"):
-        with pytest.raises(InvalidRequest) as error:
-            await retry(ledger, "00000002", number)
-        assert error.value.facts == {"field": "invoices[1]", "rule": "NOT_REJECTED"}
+    with pytest.raises(InvalidRequest) as accepted:
+        await retry(ledger, "00000002", "00000003")
+    with pytest.raises(InvoiceNotFound) as unknown:
+        await retry(ledger, "00000002", "00000099")
+
+    assert accepted.value.facts == {"field": "invoices[1]", "rule": "NOT_REJECTED"}
+    assert unknown.value.facts["name"].startswith(f"taxpayers/{TAX_NUMBER}/invoices/")
+    assert unknown.value.facts["name"].endswith("-00000099")
     assert set((await states(ledger)).values()) == {"REJECTED"}
     assert await retry(ledger, "00000004", "00000004") == (1, False)
     assert await states(ledger) == {"00000002": "REJECTED", "00000004": "PENDING"}

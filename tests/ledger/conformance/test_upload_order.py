@@ -1,11 +1,12 @@
 """What depends on an event of its family waits for its answer; nothing else waits for anything."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 import pytest
 
+from invoice.errors import InvalidRequest
 from invoice.lifecycle import InvoiceState, UploadState
 from ledger.port import Ledger
 from ledger.records import Entry, EventVerdict, InvoiceRecord, OutboxItem, Submission
@@ -256,6 +257,100 @@ async def test_what_is_sent_again_holds_its_void(ledger: Ledger) -> None:
 
     assert await _upload(ledger, "s-2") == [("ISSUE", 1)]
     assert await _upload(ledger, "s-3") == [("VOID", 1)]
+
+
+async def _retry(ledger: Ledger, *entries: Entry) -> int:
+    count, _ = await ledger.retry_uploads(
+        tax_number=TAX_NUMBER,
+        invoices=[(entry.code, entry.number) for entry in entries],
+        binding=building.binding("retry_uploads"),
+        act=building.ACT,
+    )
+    return count
+
+
+async def _red_of_refused(ledger: Ledger) -> Entry:
+    """A blue is refused, and its red goes: the blue."""
+    blue = await _blue(ledger)
+    await _upload(ledger, "s-1", REJECTED)
+    await _red(ledger, blue)
+    return blue
+
+
+async def _void_behind_refused_void(ledger: Ledger) -> Entry:
+    """The void of a red is refused, and that of its blue goes: the red."""
+    blue = await _blue(ledger)
+    red = await _red(ledger, blue)
+    await _upload(ledger, "s-1")
+    await _upload(ledger, "s-2")
+    await building.void(ledger, red)
+    await _upload(ledger, "s-3", REJECTED)
+    await building.void(ledger, blue)
+    return red
+
+
+async def _red_behind_refused_void(ledger: Ledger) -> Entry:
+    """The void of a red is refused, and another red of its blue goes: the red."""
+    blue = await _blue(ledger)
+    red = await _red(ledger, blue)
+    await _upload(ledger, "s-1")
+    await _upload(ledger, "s-2")
+    await building.void(ledger, red)
+    await _upload(ledger, "s-3", REJECTED)
+    await _red(ledger, blue, "other")
+    return red
+
+
+@pytest.mark.parametrize(
+    "story", [_red_of_refused, _void_behind_refused_void, _red_behind_refused_void]
+)
+@pytest.mark.parametrize("state", ["PREPARED", "SUBMITTED", "IN_DOUBT"])
+async def test_what_was_refused_does_not_go_behind_what_depends_on_it(
+    ledger: Ledger, story: Callable[[Ledger], Awaitable[Entry]], state: str
+) -> None:
+    await building.open_family_shop(ledger)
+    refused = await story(ledger)
+    under_way = await _prepare(ledger, "s-9")
+    assert under_way is not None
+    if state == "SUBMITTED":
+        await ledger.mark_submitted("s-9", "serial", poll_at=NOW)
+    elif state == "IN_DOUBT":
+        await ledger.mark_in_doubt("s-9")
+
+    everything = await _retry(ledger)
+    with pytest.raises(InvalidRequest) as left_out:
+        await _retry(ledger, refused)
+    await _answer(ledger, "s-9", under_way.items, REJECTED)
+
+    assert everything == 0
+    assert left_out.value.facts == {"field": "invoices[0]", "rule": "NOT_REJECTED"}
+    # With the answer, whatever it was, both may go, and in their order.
+    assert await _retry(ledger) == 2
+    first, second = await _upload(ledger, "s-10"), await _upload(ledger, "s-11")
+    assert (len(first), second) == (1, _told(under_way))
+    assert first != second
+
+
+async def test_reds_of_one_blue_are_retried_beside_each_other(ledger: Ledger) -> None:
+    await building.open_family_shop(ledger)
+    blue = await _blue(ledger)
+    await _upload(ledger, "s-1")
+    red = await _red(ledger, blue)
+    await _upload(ledger, "s-2", REJECTED)
+    await _red(ledger, blue, "other")
+    await _prepare(ledger, "s-3")
+
+    assert await _retry(ledger, red) == 1
+    assert await _upload(ledger, "s-4") == [("ISSUE", 2)]
+
+
+async def test_what_waits_for_a_time_far_ahead_goes_at_once(ledger: Ledger) -> None:
+    await building.open_family_shop(ledger)
+    await _blue(ledger)
+    await _prepare(ledger, "s-1")
+    await ledger.release_submission("s-1", not_before=NOW + 86_400, batch_count_max=1)
+
+    assert _told(await _prepare(ledger, "s-2")) == [("ISSUE", 1)]
 
 
 @pytest.mark.parametrize("seed", [20_261_122, 1_971])

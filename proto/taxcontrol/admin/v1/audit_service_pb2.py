@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'taxcontrol/admin/v1/audit_service.proto\x12\x13taxcontrol.admin.v1\"\x13\n\x11\x43heckBooksRequest\"\xef\x01\n\x12\x43heckBooksResponse\x12\x15\n\rchecked_count\x18\x01 \x01(\x03\x12\x13\n\x0btotal_count\x18\x02 \x01(\x03\x12.\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x1c.taxcontrol.admin.v1.Finding\x12\x14\n\x0cissued_count\x18\x04 \x01(\x03\x12\x16\n\x0ereserved_count\x18\x05 \x01(\x03\x12\x16\n\x0euploaded_count\x18\x06 \x01(\x03\x12\x17\n\x0fsignature_count\x18\x07 \x01(\x03\x12\x0c\n\x04\x64one\x18\x08 \x01(\x08\x12\x10\n\x08\x62\x61lanced\x18\t \x01(\x08\":\n\x07\x46inding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t2t\n\x0c\x41uditService\x12\x64\n\nCheckBooks\x12&.taxcontrol.admin.v1.CheckBooksRequest\x1a\'.taxcontrol.admin.v1.CheckBooksResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'taxcontrol/admin/v1/audit_service.proto\x12\x13taxcontrol.admin.v1\"\x13\n\x11\x43heckBooksRequest\"\x9e\x02\n\x12\x43heckBooksResponse\x12\x15\n\rchecked_count\x18\x01 \x01(\x03\x12\x13\n\x0btotal_count\x18\x02 \x01(\x03\x12.\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x1c.taxcontrol.admin.v1.Finding\x12\x14\n\x0cissued_count\x18\x04 \x01(\x03\x12\x16\n\x0ereserved_count\x18\x05 \x01(\x03\x12\x16\n\x0euploaded_count\x18\x06 \x01(\x03\x12\x17\n\x0fsignature_count\x18\x07 \x01(\x03\x12\x0c\n\x04\x64one\x18\x08 \x01(\x08\x12\x10\n\x08\x62\x61lanced\x18\t \x01(\x08\x12\x16\n\x0erejected_count\x18\n \x01(\x03\x12\x15\n\rpending_count\x18\x0b \x01(\x03\":\n\x07\x46inding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t2t\n\x0c\x41uditService\x12\x64\n\nCheckBooks\x12&.taxcontrol.admin.v1.CheckBooksRequest\x1a\'.taxcontrol.admin.v1.CheckBooksResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,9 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKBOOKSREQUEST']._serialized_start=64
   _globals['_CHECKBOOKSREQUEST']._serialized_end=83
   _globals['_CHECKBOOKSRESPONSE']._serialized_start=86
-  _globals['_CHECKBOOKSRESPONSE']._serialized_end=325
-  _globals['_FINDING']._serialized_start=327
-  _globals['_FINDING']._serialized_end=385
-  _globals['_AUDITSERVICE']._serialized_start=387
-  _globals['_AUDITSERVICE']._serialized_end=503
+  _globals['_CHECKBOOKSRESPONSE']._serialized_end=372
+  _globals['_FINDING']._serialized_start=374
+  _globals['_FINDING']._serialized_end=432
+  _globals['_AUDITSERVICE']._serialized_start=434
+  _globals['_AUDITSERVICE']._serialized_end=550
 # @@protoc_insertion_point(module_scope)

@@ -50,6 +50,8 @@ class CheckBooksResponse(_message.Message):
     SIGNATURE_COUNT_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
     BALANCED_FIELD_NUMBER: _builtins.int
+    REJECTED_COUNT_FIELD_NUMBER: _builtins.int
+    PENDING_COUNT_FIELD_NUMBER: _builtins.int
     checked_count: _builtins.int
     """Invoices checked."""
     total_count: _builtins.int
@@ -65,7 +67,13 @@ class CheckBooksResponse(_message.Message):
     done: _builtins.bool
     """Whether this is the last message."""
     balanced: _builtins.bool
-    """Whether nothing was found at all; only meaningful when done."""
+    """Whether nothing was found at all; only meaningful when done. What the authority has refused, or
+    has not answered yet, is booked as such and breaks no invariant: see the next two.
+    """
+    rejected_count: _builtins.int
+    """Events that the authority has refused and that wait for an operator."""
+    pending_count: _builtins.int
+    """Events without the authority's final answer."""
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
         """What was found since the last message."""
@@ -82,10 +90,12 @@ class CheckBooksResponse(_message.Message):
         signature_count: _builtins.int = ...,
         done: _builtins.bool = ...,
         balanced: _builtins.bool = ...,
+        rejected_count: _builtins.int = ...,
+        pending_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balanced", b"balanced", "checked_count", b"checked_count", "done", b"done", "findings", b"findings", "issued_count", b"issued_count", "reserved_count", b"reserved_count", "signature_count", b"signature_count", "total_count", b"total_count", "uploaded_count", b"uploaded_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balanced", b"balanced", "checked_count", b"checked_count", "done", b"done", "findings", b"findings", "issued_count", b"issued_count", "pending_count", b"pending_count", "rejected_count", b"rejected_count", "reserved_count", b"reserved_count", "signature_count", b"signature_count", "total_count", b"total_count", "uploaded_count", b"uploaded_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

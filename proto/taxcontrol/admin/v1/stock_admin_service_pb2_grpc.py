@@ -98,8 +98,8 @@ class StockAdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RecallStock(self, request, context):
-        """Moves numbers that were not taken from a point back to the pool (收回), the highest ones first.
-        This operation is atomic and idempotent by `request_id`.
+        """Moves numbers that were not taken from a point back to the pool (收回): those that the point would
+        issue last. This operation is atomic and idempotent by `request_id`.
 
         Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
         `STOCK_EXHAUSTED` (the point has fewer; nothing is moved), `REQUEST_ID_REUSED`. Effect

@@ -52,8 +52,8 @@ class StockAdminServiceStub:
     `LEDGER_UNAVAILABLE`.
     """
     RecallStock: _grpc.UnaryUnaryMultiCallable[_stock_admin_service_pb2.RecallStockRequest, _stock_admin_service_pb2.RecallStockResponse]
-    """Moves numbers that were not taken from a point back to the pool (收回), the highest ones first.
-    This operation is atomic and idempotent by `request_id`.
+    """Moves numbers that were not taken from a point back to the pool (收回): those that the point would
+    issue last. This operation is atomic and idempotent by `request_id`.
 
     Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
     `STOCK_EXHAUSTED` (the point has fewer; nothing is moved), `REQUEST_ID_REUSED`. Effect
@@ -113,8 +113,8 @@ class StockAdminServiceAsyncStub(StockAdminServiceStub):
     `LEDGER_UNAVAILABLE`.
     """
     RecallStock: _aio.UnaryUnaryMultiCallable[_stock_admin_service_pb2.RecallStockRequest, _stock_admin_service_pb2.RecallStockResponse]  # type: ignore[assignment]
-    """Moves numbers that were not taken from a point back to the pool (收回), the highest ones first.
-    This operation is atomic and idempotent by `request_id`.
+    """Moves numbers that were not taken from a point back to the pool (收回): those that the point would
+    issue last. This operation is atomic and idempotent by `request_id`.
 
     Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
     `STOCK_EXHAUSTED` (the point has fewer; nothing is moved), `REQUEST_ID_REUSED`. Effect
@@ -189,8 +189,8 @@ class StockAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_admin_service_pb2.RecallStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_admin_service_pb2.RecallStockResponse, _abc.Awaitable[_stock_admin_service_pb2.RecallStockResponse]]:
-        """Moves numbers that were not taken from a point back to the pool (收回), the highest ones first.
-        This operation is atomic and idempotent by `request_id`.
+        """Moves numbers that were not taken from a point back to the pool (收回): those that the point would
+        issue last. This operation is atomic and idempotent by `request_id`.
 
         Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
         `STOCK_EXHAUSTED` (the point has fewer; nothing is moved), `REQUEST_ID_REUSED`. Effect

@@ -96,8 +96,8 @@ class UploadAdminServiceServicer(object):
         invoice whose void is on its way is left out: it would arrive behind its void.
 
         Errors, effect none: `INVALID_REQUEST` (rule NOT_REJECTED when an invoice that is named has
-        no refused event), `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown:
-        `LEDGER_UNAVAILABLE`.
+        no refused event), `TAXPAYER_NOT_FOUND`, `INVOICE_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+        unknown: `LEDGER_UNAVAILABLE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,8 +50,8 @@ class UploadAdminServiceStub:
     invoice whose void is on its way is left out: it would arrive behind its void.
 
     Errors, effect none: `INVALID_REQUEST` (rule NOT_REJECTED when an invoice that is named has
-    no refused event), `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown:
-    `LEDGER_UNAVAILABLE`.
+    no refused event), `TAXPAYER_NOT_FOUND`, `INVOICE_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+    unknown: `LEDGER_UNAVAILABLE`.
     """
     PauseUploads: _grpc.UnaryUnaryMultiCallable[_upload_admin_service_pb2.PauseUploadsRequest, _upload_admin_service_pb2.PauseUploadsResponse]
     """Pauses the uploads of a taxpayer until a time, or until they are resumed; again moves the time.
@@ -96,8 +96,8 @@ class UploadAdminServiceAsyncStub(UploadAdminServiceStub):
     invoice whose void is on its way is left out: it would arrive behind its void.
 
     Errors, effect none: `INVALID_REQUEST` (rule NOT_REJECTED when an invoice that is named has
-    no refused event), `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown:
-    `LEDGER_UNAVAILABLE`.
+    no refused event), `TAXPAYER_NOT_FOUND`, `INVOICE_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+    unknown: `LEDGER_UNAVAILABLE`.
     """
     PauseUploads: _aio.UnaryUnaryMultiCallable[_upload_admin_service_pb2.PauseUploadsRequest, _upload_admin_service_pb2.PauseUploadsResponse]  # type: ignore[assignment]
     """Pauses the uploads of a taxpayer until a time, or until they are resumed; again moves the time.
@@ -157,8 +157,8 @@ class UploadAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         invoice whose void is on its way is left out: it would arrive behind its void.
 
         Errors, effect none: `INVALID_REQUEST` (rule NOT_REJECTED when an invoice that is named has
-        no refused event), `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown:
-        `LEDGER_UNAVAILABLE`.
+        no refused event), `TAXPAYER_NOT_FOUND`, `INVOICE_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect
+        unknown: `LEDGER_UNAVAILABLE`.
         """
 
     @_abc_1.abstractmethod
