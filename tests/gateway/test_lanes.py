@@ -277,7 +277,7 @@ async def test_a_caller_that_leaves_gives_up_its_place_in_the_lane(tmp_path: Pat
                 await asyncio.gather(listening, return_exceptions=True)
             await until(lambda: not streams._readers)
 
-        assert await desk.ledger.find_request(TENANT, "a") is None
+        assert desk.registry.key_ids() == set()  # nobody asked who might sign it
 
 
 # --- what is held ---------------------------------------------------------------------------
@@ -316,7 +316,7 @@ async def test_a_stream_that_is_not_read_holds_answers_and_nothing_they_were_mad
 
 
 # A valid one holds more than a megabyte until it is signed; a refusal has 64 KiB, twice in memory.
-@pytest.mark.parametrize(("make", "count_max"), [(long, 3), (empty, 19)])
+@pytest.mark.parametrize(("make", "count_max"), [(long, 2), (empty, 19)])
 async def test_a_stream_reads_no_more_than_it_may_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Make, count_max: int
 ) -> None:

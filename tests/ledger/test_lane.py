@@ -3,11 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from invoice.errors import LedgerUnavailable
 from ledger.lane import Lane
+from ledger.sqlite import SqliteLedger
+from tests.ledger import building
 
 
 class _Held:
@@ -19,8 +22,7 @@ class _Held:
         self._free = threading.Event()
 
     async def begin(self) -> "asyncio.Task[bool]":
-        """Let the thread begin with what it is held by."""
-        self.lane.start()
+        """Let the thread, which has started, begin with what it is held by."""
         begun = threading.Event()
 
         def hold() -> bool:
@@ -47,6 +49,7 @@ class _Held:
 @pytest.mark.parametrize("finishes_all", [True, False])
 async def test_work_whose_caller_has_left(finishes_all: bool) -> None:
     held = _Held(Lane("test", finishes_all=finishes_all))
+    held.lane.start()
     holding = await held.begin()
     left, stayed = held.queue("left"), held.queue("stayed")
     await asyncio.sleep(0)  # both are queued now
@@ -63,6 +66,7 @@ async def test_work_whose_caller_has_left(finishes_all: bool) -> None:
 @pytest.mark.parametrize("finishes_all", [True, False])
 async def test_a_stop_with_work_queued(finishes_all: bool) -> None:
     held = _Held(Lane("test", finishes_all=finishes_all))
+    held.lane.start()
     holding = await held.begin()
     queued = [held.queue("a"), held.queue("b")]
     await asyncio.sleep(0)
@@ -78,3 +82,24 @@ async def test_a_stop_with_work_queued(finishes_all: bool) -> None:
         assert [type(answer) for answer in answers] == [LedgerUnavailable] * 2
     with pytest.raises(LedgerUnavailable):
         await held.lane.run(held.noted("too late"))
+
+
+@pytest.mark.parametrize("name", ["_writing", "_reading", "_browsing"])
+async def test_a_ledger_that_closes_finishes_its_writes_and_begins_no_more_reads(
+    tmp_path: Path, name: str
+) -> None:
+    ledger = SqliteLedger(tmp_path / "ledger.db", verify=building.verify)
+    await ledger.start(building.WORKER, building.NOW)
+    held = _Held(getattr(ledger, name))
+    holding = await held.begin()
+    queued = [held.queue("a"), held.queue("b")]
+    await asyncio.sleep(0)
+
+    closing = asyncio.create_task(ledger.close())
+    while held.lane._open:  # noqa: ASYNC110 - a flag, nothing to await
+        await asyncio.sleep(0)
+    held.release()
+    await asyncio.gather(closing, holding)
+
+    assert held.done == (["a", "b"] if name == "_writing" else [])
+    await asyncio.gather(*queued, return_exceptions=True)
