@@ -11,7 +11,7 @@ from gateway.deadline import Deadline
 from gateway.issue import Issuer
 from gateway.job import Issued, StaleTaxpayer, Waiter, in_progress
 from gateway.lanes import SHORT_LINE_COUNT_MAX, Lanes
-from gateway.prepare import Prepared, Preparer
+from gateway.prepare import LINE_COUNT_MAX, Prepared, Preparer
 from gateway.registry import Registry
 from invoice import content
 from invoice.errors import (
@@ -60,6 +60,11 @@ class Ask:
     prepare: Prepare
     line_count: int = 1
 
+    @property
+    def checked_line_count(self) -> int:
+        """The lines that will be looked at: none of more than any invoice may have."""
+        return 0 if self.line_count > LINE_COUNT_MAX else self.line_count
+
 
 class Breather:
     """Gives the loop to others now and then in a long piece of work."""
@@ -89,7 +94,7 @@ class Issuing:
 
     async def one(self, ask: Ask, deadline: Deadline) -> Issued:
         """Issue one, or raise why not."""
-        with self._issuer.admission.admitted(1, ask.line_count):
+        with self._issuer.admission.admitted(1, ask.checked_line_count):
             begun = self.begin(await self.look(ask, deadline, self._lanes))
         if isinstance(begun, Issued):
             return begun
@@ -111,7 +116,7 @@ class Issuing:
             BatchTooLarge: Their answer would be too large.
             DeadlineTooShort: The deadline came before all were checked.
         """
-        line_count = sum(ask.line_count for ask in asks)
+        line_count = sum(ask.checked_line_count for ask in asks)
         with self._issuer.admission.admitted(len(asks), line_count):
             begun = [self._begun(item) for item in await self._look_at_all(asks, deadline)]
         waiters = [item for item in begun if not isinstance(item, Issued | pb2.Failure)]
