@@ -132,10 +132,11 @@ class Issuing:
         self, ask: Ask, deadline: Deadline, lanes: Lanes, *, reload: bool = False
     ) -> Looked:
         """Look at one request, without any effect; ``DeadlineTooShort`` when its lane is too slow."""
-        if ask.line_count <= SHORT_LINE_COUNT_MAX:
+        line_count = ask.checked_line_count
+        if line_count <= SHORT_LINE_COUNT_MAX:
             return await self._look(ask, reload=reload)
         try:
-            async with asyncio.timeout_at(deadline.at), lanes.lane(ask.line_count):
+            async with asyncio.timeout_at(deadline.at), lanes.lane(line_count):
                 return await self._look(ask, reload=reload)
         except TimeoutError:
             return DeadlineTooShort("the deadline leaves no time for so many lines")
