@@ -88,7 +88,8 @@ def test_the_books_balance_while_work_goes_on(platform: Platform, seller: Seller
     assert last.done
     assert last.balanced
     assert last.checked_count == last.total_count
-    assert last.signature_count == last.issued_count > 0
+    # Voids and blank voids are signed as well.
+    assert last.signature_count >= last.issued_count > 0
 
 
 def test_a_check_of_the_books_may_be_given_up(platform: Platform, seller: Seller) -> None:
