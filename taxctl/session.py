@@ -164,6 +164,8 @@ def _run(behaviour: Callable[[Session], ExitCode], given: Given, screen: Screen)
 @contextmanager
 def _session(given: Given, screen: Screen) -> Iterator[Session]:
     timeout_s = DEFAULT_TIMEOUT_S if given.timeout_s is None else given.timeout_s
+    if given.target == "":  # most likely an unset variable: no guessing which gateway was meant
+        raise Unusable("--target must be HOST:PORT, not empty")
     connection = connect(given.target or DEFAULT_TARGET, timeout_s=timeout_s)
     with connection.channel:
         yield Session(connection=connection, screen=screen)

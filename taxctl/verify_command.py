@@ -1,6 +1,6 @@
 """``taxctl verify``: is an invoice genuine, as anybody may ask (查验)?"""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Final
 
 import typer
@@ -96,7 +96,7 @@ def _fen(yuan: str) -> int:
     try:
         fen = Decimal(yuan.replace(",", "")) * 100
         exact = fen == fen.to_integral_value()
-    except InvalidOperation:
+    except ArithmeticError:  # no number, or one beyond all bounds
         exact = False
     # ASCII only: Decimal also reads other scripts' digits.
     if not (exact and yuan.isascii() and abs(fen) <= _INT64_MAX):

@@ -89,6 +89,7 @@ def test_a_strangers_paper_is_not_ours(console: Terminal) -> None:
         ([QR, "--number", "1"], "either the QR_TEXT or --number"),
         (["--number", "1", "--date", "2026-11-22", "--amount", "1.005"], "--amount must be yuan"),
         (["--number", "1", "--date", "2026-11-22", "--amount", "NaN"], "--amount must be yuan"),
+        (["--number", "1", "--date", "2026-11-22", "--amount", "1e999999999"], "--amount must be"),
     ],
 )
 def test_half_a_question_is_wrong_usage(
