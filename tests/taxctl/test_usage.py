@@ -88,3 +88,9 @@ def test_the_nearest_target_wins(fake: FakeGateway) -> None:
     ran = nobody.run("stock", "--target", fake.target, "show", OWNER)
 
     assert ran.code == 0
+
+
+def test_an_empty_target_is_no_gateway_rather_than_the_usual_one(fake: FakeGateway) -> None:
+    ran = Terminal(fake.target).run("stock", "show", OWNER, "--target", "")
+
+    assert (ran.code, ran.err) == (2, "taxctl: --target must be HOST:PORT, not empty\n")
