@@ -15,7 +15,7 @@ setup: ## Install what is missing: softhsm2 and a virtual environment in .venv
 demo: setup ## Run the main job end to end on real components and check the books
 	@$(PYTHON) -m sandbox demo
 
-serve: setup ## Run gateway and simulator in the foreground with the sample taxpayers ready
+serve: setup ## Run a gateway and both simulators in the foreground with the sample taxpayers ready
 	@$(PYTHON) -m sandbox serve
 
 test: setup ## Run all tests
