@@ -15,6 +15,7 @@ from gateway.admission import LONG_LINE_COUNT_MAX, Admission
 from gateway.deadline import Deadline
 from gateway.issuing import Ask
 from gateway.job import Issued
+from gateway.lanes import Slices
 from invoice import rules
 from invoice.document import Line
 from invoice.errors import DeadlineTooShort, InvalidInvoice, InvoiceError, Overloaded, Violation
@@ -155,6 +156,17 @@ async def test_many_of_middling_length_leave_the_loop_free_too(tmp_path: Path) -
             await watching
 
         assert turns.longest_s < TURN_S_MAX, f"{turns.longest_s * 1000:.0f} ms in one turn"
+
+
+async def test_between_two_slices_the_loop_goes_round_often_enough_to_let_many_calls_in() -> None:
+    slices = Slices()
+    breath = asyncio.create_task(slices.breathe())
+    rounds = 0
+    while not breath.done():
+        await asyncio.sleep(0)
+        rounds += 1
+
+    assert rounds >= 16
 
 
 @pytest.mark.parametrize("way", [by_calls, by_streams])
