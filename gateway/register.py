@@ -22,11 +22,11 @@ from ledger.records import (
     Binding,
     DeviceKeyRecord,
     DeviceRecord,
-    OfflineLimits,
     PointRecord,
     RateWindow,
     TaxpayerRecord,
 )
+from quota.offline import OfflineLimits
 
 log = structlog.get_logger()
 

@@ -49,6 +49,19 @@ CODE_OF: dict[type[InvoiceError], int] = {
     errors.NumberNotBlank: code_pb2.FAILED_PRECONDITION,
     errors.RateLimited: code_pb2.RESOURCE_EXHAUSTED,
     errors.SegmentNotFound: code_pb2.NOT_FOUND,
+    errors.OfflineAgeExceeded: code_pb2.FAILED_PRECONDITION,
+    errors.OfflineCountExceeded: code_pb2.FAILED_PRECONDITION,
+    errors.OfflineAmountExceeded: code_pb2.FAILED_PRECONDITION,
+    errors.OfflineLockDay: code_pb2.FAILED_PRECONDITION,
+    errors.OfflineNotAllowed: code_pb2.FAILED_PRECONDITION,
+    errors.IssueDeadlinePassed: code_pb2.FAILED_PRECONDITION,
+    errors.PeriodNotSummarised: code_pb2.FAILED_PRECONDITION,
+    errors.DeviceLocked: code_pb2.FAILED_PRECONDITION,
+    errors.OfflineBulkRestricted: code_pb2.FAILED_PRECONDITION,
+    errors.DeviceNotFound: code_pb2.NOT_FOUND,
+    errors.PeriodNotClosable: code_pb2.FAILED_PRECONDITION,
+    errors.AlertNotFound: code_pb2.NOT_FOUND,
+    errors.AlertNotOpen: code_pb2.FAILED_PRECONDITION,
 }
 
 # A status travels in trailers, of which a gRPC client takes 8 KiB by default: once whole, where

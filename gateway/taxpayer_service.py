@@ -11,7 +11,8 @@ from gateway.register import Registrar
 from gateway.registry import Registry
 from invoice.identifiers import device_name, parse_taxpayer_name, point_name, taxpayer_name
 from ledger.port import Ledger
-from ledger.records import DeviceRecord, OfflineLimits, TaxpayerRecord
+from ledger.records import DeviceRecord, TaxpayerRecord
+from quota.offline import OfflineLimits
 from taxcontrol.admin.v1 import taxpayer_pb2, taxpayer_service_pb2_grpc
 from taxcontrol.admin.v1 import taxpayer_service_pb2 as pb2
 

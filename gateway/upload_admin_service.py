@@ -23,11 +23,11 @@ from ledger.records import (
     Act,
     BacklogRecord,
     MeterRecord,
-    OfflineLimits,
     RateWindow,
     UnuploadedRecord,
     UploadControlRecord,
 )
+from quota.offline import OfflineLimits
 from taxcontrol.admin.v1 import taxpayer_pb2, upload_admin_service_pb2_grpc, upload_pb2
 from taxcontrol.admin.v1 import upload_admin_service_pb2 as pb2
 from taxcontrol.v1 import invoice_pb2

@@ -340,3 +340,99 @@ class SegmentNotFound(InvoiceError):
 
     def __init__(self, segment_id: int) -> None:
         super().__init__(f"no segment {segment_id}", segment_id=segment_id)
+
+
+class OfflineAgeExceeded(InvoiceError):
+    """The oldest un-uploaded invoice is as old as the offline hours (离线时限) allow. Effect: none."""
+
+    reason = "OFFLINE_AGE_EXCEEDED"
+
+
+class OfflineCountExceeded(InvoiceError):
+    """As many invoices are un-uploaded as the offline count (离线张数) allows. Effect: none."""
+
+    reason = "OFFLINE_COUNT_EXCEEDED"
+
+
+class OfflineAmountExceeded(InvoiceError):
+    """With this invoice the un-uploaded amount would pass the offline amount (离线限额). Effect: none."""
+
+    reason = "OFFLINE_AMOUNT_EXCEEDED"
+
+
+class OfflineLockDay(InvoiceError):
+    """The lock day (锁死期) has come, and invoices of an earlier month are un-uploaded. Effect: none."""
+
+    reason = "OFFLINE_LOCK_DAY"
+
+
+class OfflineNotAllowed(InvoiceError):
+    """The offline hours are 0 and an invoice is un-uploaded. Effect: none."""
+
+    reason = "OFFLINE_NOT_ALLOWED"
+
+
+class IssueDeadlinePassed(InvoiceError):
+    """There are numbers, and the day until which they might be issued (开具期限) is over. Effect: none."""
+
+    reason = "ISSUE_DEADLINE_PASSED"
+
+
+class PeriodNotSummarised(InvoiceError):
+    """An earlier month is not summarised (抄报) and the lock day has come. Effect: none."""
+
+    reason = "PERIOD_NOT_SUMMARISED"
+
+
+class DeviceLocked(InvoiceError):
+    """The device was not summarised for more than 90 days. Effect: none."""
+
+    reason = "DEVICE_LOCKED"
+
+
+class OfflineBulkRestricted(InvoiceError):
+    """Little is left of a limit, and it is kept for work that is not BULK. Effect: none."""
+
+    reason = "OFFLINE_BULK_RESTRICTED"
+
+
+class DeviceNotFound(InvoiceError):
+    """The taxpayer has no such device. Effect: none."""
+
+    reason = "DEVICE_NOT_FOUND"
+
+    def __init__(self, taxpayer: str, machine_number: str) -> None:
+        super().__init__(
+            f"{taxpayer} has no device {machine_number}",
+            taxpayer=taxpayer,
+            machine_number=machine_number,
+        )
+
+
+class PeriodNotClosable(InvoiceError):
+    """The month cannot be summarised as it stands; ``cause`` says why. Effect: none."""
+
+    reason = "PERIOD_NOT_CLOSABLE"
+
+    def __init__(self, period: str, *, cause: str, message: str, **facts: str | float) -> None:
+        super().__init__(
+            f"{period} cannot be summarised: {message}", period=period, cause=cause, **facts
+        )
+
+
+class AlertNotFound(InvoiceError):
+    """No such alert. Effect: none."""
+
+    reason = "ALERT_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no alert {name}", name=name)
+
+
+class AlertNotOpen(InvoiceError):
+    """The alert is over, or somebody else has acknowledged it. Effect: none."""
+
+    reason = "ALERT_NOT_OPEN"
+
+    def __init__(self, name: str, *, state: str) -> None:
+        super().__init__(f"{name} is {state}", name=name, state=state)

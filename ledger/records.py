@@ -12,16 +12,7 @@ from invoice.document import Kind, Taxpayer
 from invoice.errors import InvoiceError
 from invoice.lifecycle import InvoiceState, UploadState
 from invoice.statements import StatementKind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfflineLimits:
-    """How long issuing may go on without upload (离线限制). None is no limit; 0 is a limit."""
-
-    age_hours_max: int | None = None
-    amount_fen_max: int | None = None
-    count_max: int | None = None
-    lock_day: int | None = None
+from quota.offline import OfflineLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +108,7 @@ class Reservation:
 
     ``tail`` is ``invoice.content.tail`` of it and ``fingerprint`` the SHA-256 of the tail; rules
     were checked at ``taxpayer_version``. A red has an ``original``, and what it states beside it.
+    ``bulk`` gives way to others where little is left of an offline limit.
     """
 
     tenant: str
@@ -133,6 +125,7 @@ class Reservation:
     original: OriginalRef | None = None
     red_notice_number: str = ""
     buyer_tax_number: str = ""
+    bulk: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

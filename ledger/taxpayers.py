@@ -10,12 +10,12 @@ from ledger.records import (
     Binding,
     DeviceKeyRecord,
     DeviceRecord,
-    OfflineLimits,
     PointRecord,
     RateWindow,
     TaxpayerRecord,
 )
 from ledger.values import Json, fetch, fetch_one, from_json, to_json
+from quota.offline import OfflineLimits
 
 _COLUMNS = """
 SELECT tax_number, tenant, name, address_phone, bank_account, version, age_hours_max,

@@ -10,7 +10,6 @@ from invoice.document import Taxpayer
 from invoice.lifecycle import UploadState
 from ledger.records import (
     EventVerdict,
-    OfflineLimits,
     OutboxItem,
     Permit,
     RateWindow,
@@ -18,6 +17,7 @@ from ledger.records import (
     TaxpayerRecord,
     UploadControlRecord,
 )
+from quota.offline import OfflineLimits
 
 Hook = Callable[[str], Awaitable[None]]
 """Awaited with ``NAME before`` and ``NAME after`` around every effect; may raise or never return."""

@@ -37,13 +37,13 @@ from ledger.records import (
     DeviceRecord,
     Entry,
     GrantRecord,
-    OfflineLimits,
     OriginalRef,
     PointRecord,
     Reservation,
     TaxpayerRecord,
 )
 from ledger.sqlite import SqliteLedger
+from quota.offline import OfflineLimits
 from taxcontrol.admin.v1.stock_admin_service_pb2 import VoidBlankNumberRequest
 from taxcontrol.v1 import invoice_pb2
 from taxcontrol.v1.invoice_reversal_pb2 import VoidInvoiceRequest

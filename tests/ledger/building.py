@@ -27,7 +27,6 @@ from ledger.records import (
     EventVerdict,
     GrantRecord,
     GroupResult,
-    OfflineLimits,
     OriginalRef,
     PointRecord,
     RateWindow,
@@ -38,6 +37,7 @@ from ledger.records import (
     TaxpayerRecord,
 )
 from ledger.values import Json, to_json
+from quota.offline import OfflineLimits
 
 TENANT = "default"
 WORKER = "worker-1"

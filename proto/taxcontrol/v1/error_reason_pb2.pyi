@@ -160,6 +160,66 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED, with RetryInfo. This caller has asked too often. Effect: none."""
     ERROR_REASON_SEGMENT_NOT_FOUND: _ErrorReason.ValueType  # 34
     """NOT_FOUND. The taxpayer has no such segment. Metadata: `segment_id`. Effect: none."""
+    ERROR_REASON_OFFLINE_AGE_EXCEEDED: _ErrorReason.ValueType  # 35
+    """The offline refusals, and those of the period, say in their metadata what stands against the
+    invoice, what is left of it, until when, and what ends it:
+
+    `taxpayer`, `machine_number`, `type`, `limit` (what was granted), `used`, `left`; `until` (when
+    it began to stand, RFC 3339 in Asia/Shanghai; empty where no time has to do with it) and
+    `ends_by`: `UPLOAD` (the backlog reaches the authority), `SUMMARY` (the period is summarised),
+    `STOCK` (other numbers are drawn and assigned) or `CLOCK` (the clock is mended).
+
+    FAILED_PRECONDITION. The oldest un-uploaded invoice is as old as the offline hours allow
+    (离线时限). Metadata: as above; `limit` and `used` in hours. Effect: none.
+    """
+    ERROR_REASON_OFFLINE_COUNT_EXCEEDED: _ErrorReason.ValueType  # 36
+    """FAILED_PRECONDITION. As many invoices are un-uploaded as the offline count allows (离线张数).
+    Metadata: as above. Effect: none.
+    """
+    ERROR_REASON_OFFLINE_AMOUNT_EXCEEDED: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION. The un-uploaded net amount and this invoice's would pass the offline amount
+    (离线限额); a smaller one may pass. Metadata: as above, in fen; `wanted`. Effect: none.
+    """
+    ERROR_REASON_OFFLINE_LOCK_DAY: _ErrorReason.ValueType  # 38
+    """FAILED_PRECONDITION. The lock day (锁死期) has come and invoices of an earlier month are
+    un-uploaded. Metadata: as above; `limit` is the lock day, `used` the count. Effect: none.
+    """
+    ERROR_REASON_OFFLINE_NOT_ALLOWED: _ErrorReason.ValueType  # 39
+    """FAILED_PRECONDITION. The offline hours are 0, and an invoice is un-uploaded: each has to be
+    accepted before the next. Metadata: as above. Effect: none.
+    """
+    ERROR_REASON_ISSUE_DEADLINE_PASSED: _ErrorReason.ValueType  # 40
+    """FAILED_PRECONDITION. The point has numbers of this type, and the day until which they might be
+    issued (开具期限) is over. Metadata: as above; `limit` is the latest such day, `left` how many
+    numbers are past theirs; `point`. Effect: none; return them and draw others.
+    """
+    ERROR_REASON_PERIOD_NOT_SUMMARISED: _ErrorReason.ValueType  # 41
+    """FAILED_PRECONDITION. An earlier month is not summarised (抄报) and the lock day has come.
+    Metadata: as above; `limit` is the lock day; `period` the month (`YYYY-MM`). Effect: none.
+    """
+    ERROR_REASON_DEVICE_LOCKED: _ErrorReason.ValueType  # 42
+    """FAILED_PRECONDITION. The device was not summarised for more than 90 days and is locked.
+    Metadata: as above; `limit` and `used` in days; `period`. Effect: none.
+    """
+    ERROR_REASON_OFFLINE_BULK_RESTRICTED: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION. So little is left of an offline limit (RESTRICT) that work of priority BULK
+    is refused, to leave the rest to people who wait. Metadata: as above; `limit_reason`: which of the
+    reasons above is near. Effect: none.
+    """
+    ERROR_REASON_DEVICE_NOT_FOUND: _ErrorReason.ValueType  # 44
+    """NOT_FOUND. The taxpayer has no such device. Metadata: `taxpayer`, `machine_number`. Effect: none."""
+    ERROR_REASON_PERIOD_NOT_CLOSABLE: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION. The month cannot be summarised as it stands. Metadata: `period`, `cause`:
+    `NOT_OVER` (the month is not over), `UNUPLOADED`, `RESERVED`, `REJECTED` (`count` of them; the
+    authority has not accepted all of it), `OUT_OF_ORDER` (`next_period` has to come first). Effect:
+    none.
+    """
+    ERROR_REASON_ALERT_NOT_FOUND: _ErrorReason.ValueType  # 46
+    """NOT_FOUND. No such alert. Metadata: `name`. Effect: none."""
+    ERROR_REASON_ALERT_NOT_OPEN: _ErrorReason.ValueType  # 47
+    """FAILED_PRECONDITION. The alert is over, or was acknowledged by somebody else. Metadata: `name`,
+    `state`. Effect: none.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the one `google.rpc.ErrorInfo` that every failed call
@@ -311,4 +371,64 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 33
 """RESOURCE_EXHAUSTED, with RetryInfo. This caller has asked too often. Effect: none."""
 ERROR_REASON_SEGMENT_NOT_FOUND: ErrorReason.ValueType  # 34
 """NOT_FOUND. The taxpayer has no such segment. Metadata: `segment_id`. Effect: none."""
+ERROR_REASON_OFFLINE_AGE_EXCEEDED: ErrorReason.ValueType  # 35
+"""The offline refusals, and those of the period, say in their metadata what stands against the
+invoice, what is left of it, until when, and what ends it:
+
+`taxpayer`, `machine_number`, `type`, `limit` (what was granted), `used`, `left`; `until` (when
+it began to stand, RFC 3339 in Asia/Shanghai; empty where no time has to do with it) and
+`ends_by`: `UPLOAD` (the backlog reaches the authority), `SUMMARY` (the period is summarised),
+`STOCK` (other numbers are drawn and assigned) or `CLOCK` (the clock is mended).
+
+FAILED_PRECONDITION. The oldest un-uploaded invoice is as old as the offline hours allow
+(离线时限). Metadata: as above; `limit` and `used` in hours. Effect: none.
+"""
+ERROR_REASON_OFFLINE_COUNT_EXCEEDED: ErrorReason.ValueType  # 36
+"""FAILED_PRECONDITION. As many invoices are un-uploaded as the offline count allows (离线张数).
+Metadata: as above. Effect: none.
+"""
+ERROR_REASON_OFFLINE_AMOUNT_EXCEEDED: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION. The un-uploaded net amount and this invoice's would pass the offline amount
+(离线限额); a smaller one may pass. Metadata: as above, in fen; `wanted`. Effect: none.
+"""
+ERROR_REASON_OFFLINE_LOCK_DAY: ErrorReason.ValueType  # 38
+"""FAILED_PRECONDITION. The lock day (锁死期) has come and invoices of an earlier month are
+un-uploaded. Metadata: as above; `limit` is the lock day, `used` the count. Effect: none.
+"""
+ERROR_REASON_OFFLINE_NOT_ALLOWED: ErrorReason.ValueType  # 39
+"""FAILED_PRECONDITION. The offline hours are 0, and an invoice is un-uploaded: each has to be
+accepted before the next. Metadata: as above. Effect: none.
+"""
+ERROR_REASON_ISSUE_DEADLINE_PASSED: ErrorReason.ValueType  # 40
+"""FAILED_PRECONDITION. The point has numbers of this type, and the day until which they might be
+issued (开具期限) is over. Metadata: as above; `limit` is the latest such day, `left` how many
+numbers are past theirs; `point`. Effect: none; return them and draw others.
+"""
+ERROR_REASON_PERIOD_NOT_SUMMARISED: ErrorReason.ValueType  # 41
+"""FAILED_PRECONDITION. An earlier month is not summarised (抄报) and the lock day has come.
+Metadata: as above; `limit` is the lock day; `period` the month (`YYYY-MM`). Effect: none.
+"""
+ERROR_REASON_DEVICE_LOCKED: ErrorReason.ValueType  # 42
+"""FAILED_PRECONDITION. The device was not summarised for more than 90 days and is locked.
+Metadata: as above; `limit` and `used` in days; `period`. Effect: none.
+"""
+ERROR_REASON_OFFLINE_BULK_RESTRICTED: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION. So little is left of an offline limit (RESTRICT) that work of priority BULK
+is refused, to leave the rest to people who wait. Metadata: as above; `limit_reason`: which of the
+reasons above is near. Effect: none.
+"""
+ERROR_REASON_DEVICE_NOT_FOUND: ErrorReason.ValueType  # 44
+"""NOT_FOUND. The taxpayer has no such device. Metadata: `taxpayer`, `machine_number`. Effect: none."""
+ERROR_REASON_PERIOD_NOT_CLOSABLE: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION. The month cannot be summarised as it stands. Metadata: `period`, `cause`:
+`NOT_OVER` (the month is not over), `UNUPLOADED`, `RESERVED`, `REJECTED` (`count` of them; the
+authority has not accepted all of it), `OUT_OF_ORDER` (`next_period` has to come first). Effect:
+none.
+"""
+ERROR_REASON_ALERT_NOT_FOUND: ErrorReason.ValueType  # 46
+"""NOT_FOUND. No such alert. Metadata: `name`. Effect: none."""
+ERROR_REASON_ALERT_NOT_OPEN: ErrorReason.ValueType  # 47
+"""FAILED_PRECONDITION. The alert is over, or was acknowledged by somebody else. Metadata: `name`,
+`state`. Effect: none.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

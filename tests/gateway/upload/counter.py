@@ -20,7 +20,6 @@ from ledger.records import (
     DeviceRecord,
     Entry,
     GrantRecord,
-    OfflineLimits,
     PointRecord,
     RateWindow,
     Reservation,
@@ -28,6 +27,7 @@ from ledger.records import (
     TaxpayerRecord,
 )
 from ledger.sqlite import SqliteLedger
+from quota.offline import OfflineLimits
 from taxcontrol.authority.v1 import authority_pb2
 from tests.authority.material import Trader, seller, sign
 from tests.fakes.simulator_process import SimulatorProcess

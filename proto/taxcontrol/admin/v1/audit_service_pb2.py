@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'taxcontrol/admin/v1/audit_service.proto\x12\x13taxcontrol.admin.v1\"\x13\n\x11\x43heckBooksRequest\"\x9e\x02\n\x12\x43heckBooksResponse\x12\x15\n\rchecked_count\x18\x01 \x01(\x03\x12\x13\n\x0btotal_count\x18\x02 \x01(\x03\x12.\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x1c.taxcontrol.admin.v1.Finding\x12\x14\n\x0cissued_count\x18\x04 \x01(\x03\x12\x16\n\x0ereserved_count\x18\x05 \x01(\x03\x12\x16\n\x0euploaded_count\x18\x06 \x01(\x03\x12\x17\n\x0fsignature_count\x18\x07 \x01(\x03\x12\x0c\n\x04\x64one\x18\x08 \x01(\x08\x12\x10\n\x08\x62\x61lanced\x18\t \x01(\x08\x12\x16\n\x0erejected_count\x18\n \x01(\x03\x12\x15\n\rpending_count\x18\x0b \x01(\x03\":\n\x07\x46inding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t2t\n\x0c\x41uditService\x12\x64\n\nCheckBooks\x12&.taxcontrol.admin.v1.CheckBooksRequest\x1a\'.taxcontrol.admin.v1.CheckBooksResponse\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'taxcontrol/admin/v1/audit_service.proto\x12\x13taxcontrol.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11\x43heckBooksRequest\"\x9e\x02\n\x12\x43heckBooksResponse\x12\x15\n\rchecked_count\x18\x01 \x01(\x03\x12\x13\n\x0btotal_count\x18\x02 \x01(\x03\x12.\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x1c.taxcontrol.admin.v1.Finding\x12\x14\n\x0cissued_count\x18\x04 \x01(\x03\x12\x16\n\x0ereserved_count\x18\x05 \x01(\x03\x12\x16\n\x0euploaded_count\x18\x06 \x01(\x03\x12\x17\n\x0fsignature_count\x18\x07 \x01(\x03\x12\x0c\n\x04\x64one\x18\x08 \x01(\x08\x12\x10\n\x08\x62\x61lanced\x18\t \x01(\x08\x12\x16\n\x0erejected_count\x18\n \x01(\x03\x12\x15\n\rpending_count\x18\x0b \x01(\x03\":\n\x07\x46inding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"_\n\x17ListAuditRecordsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"f\n\x18ListAuditRecordsResponse\x12\x31\n\x07records\x18\x01 \x03(\x0b\x32 .taxcontrol.admin.v1.AuditRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb0\x01\n\x0b\x41uditRecord\x12\x10\n\x08\x61udit_id\x18\x01 \x01(\x03\x12,\n\x08\x61\x63t_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x08 \x01(\t2\xea\x01\n\x0c\x41uditService\x12\x64\n\nCheckBooks\x12&.taxcontrol.admin.v1.CheckBooksRequest\x1a\'.taxcontrol.admin.v1.CheckBooksResponse\"\x03\x90\x02\x01\x30\x01\x12t\n\x10ListAuditRecords\x12,.taxcontrol.admin.v1.ListAuditRecordsRequest\x1a-.taxcontrol.admin.v1.ListAuditRecordsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,12 +34,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['CheckBooks']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['CheckBooks']._serialized_options = b'\220\002\001'
-  _globals['_CHECKBOOKSREQUEST']._serialized_start=64
-  _globals['_CHECKBOOKSREQUEST']._serialized_end=83
-  _globals['_CHECKBOOKSRESPONSE']._serialized_start=86
-  _globals['_CHECKBOOKSRESPONSE']._serialized_end=372
-  _globals['_FINDING']._serialized_start=374
-  _globals['_FINDING']._serialized_end=432
-  _globals['_AUDITSERVICE']._serialized_start=434
-  _globals['_AUDITSERVICE']._serialized_end=550
+  _globals['_AUDITSERVICE'].methods_by_name['ListAuditRecords']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['ListAuditRecords']._serialized_options = b'\220\002\001'
+  _globals['_CHECKBOOKSREQUEST']._serialized_start=97
+  _globals['_CHECKBOOKSREQUEST']._serialized_end=116
+  _globals['_CHECKBOOKSRESPONSE']._serialized_start=119
+  _globals['_CHECKBOOKSRESPONSE']._serialized_end=405
+  _globals['_FINDING']._serialized_start=407
+  _globals['_FINDING']._serialized_end=465
+  _globals['_LISTAUDITRECORDSREQUEST']._serialized_start=467
+  _globals['_LISTAUDITRECORDSREQUEST']._serialized_end=562
+  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_start=564
+  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_end=666
+  _globals['_AUDITRECORD']._serialized_start=669
+  _globals['_AUDITRECORD']._serialized_end=845
+  _globals['_AUDITSERVICE']._serialized_start=848
+  _globals['_AUDITSERVICE']._serialized_end=1082
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,11 @@ class AuditServiceStub(object):
                 request_serializer=taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.CheckBooksRequest.SerializeToString,
                 response_deserializer=taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.CheckBooksResponse.FromString,
                 _registered_method=True)
+        self.ListAuditRecords = channel.unary_unary(
+                '/taxcontrol.admin.v1.AuditService/ListAuditRecords',
+                request_serializer=taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.ListAuditRecordsRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.ListAuditRecordsResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer(object):
@@ -57,6 +62,15 @@ class AuditServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditRecords(self, request, context):
+        """Lists what operators did, and what authorities answered to it, newest first.
+
+        Errors: `INVALID_REQUEST`, `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -64,6 +78,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.CheckBooks,
                     request_deserializer=taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.CheckBooksRequest.FromString,
                     response_serializer=taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.CheckBooksResponse.SerializeToString,
+            ),
+            'ListAuditRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditRecords,
+                    request_deserializer=taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.ListAuditRecordsRequest.FromString,
+                    response_serializer=taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.ListAuditRecordsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -94,6 +113,33 @@ class AuditService(object):
             '/taxcontrol.admin.v1.AuditService/CheckBooks',
             taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.CheckBooksRequest.SerializeToString,
             taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.CheckBooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.admin.v1.AuditService/ListAuditRecords',
+            taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.ListAuditRecordsRequest.SerializeToString,
+            taxcontrol_dot_admin_dot_v1_dot_audit__service__pb2.ListAuditRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

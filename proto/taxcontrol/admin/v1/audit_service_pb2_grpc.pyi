@@ -40,6 +40,11 @@ class AuditServiceStub:
 
     Errors: `LEDGER_UNAVAILABLE`.
     """
+    ListAuditRecords: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditRecordsRequest, _audit_service_pb2.ListAuditRecordsResponse]
+    """Lists what operators did, and what authorities answered to it, newest first.
+
+    Errors: `INVALID_REQUEST`, `LEDGER_UNAVAILABLE`.
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -52,6 +57,11 @@ class AuditServiceAsyncStub(AuditServiceStub):
     counters and sums. Streams progress and findings as they come; the last message has `done`.
 
     Errors: `LEDGER_UNAVAILABLE`.
+    """
+    ListAuditRecords: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditRecordsRequest, _audit_service_pb2.ListAuditRecordsResponse]  # type: ignore[assignment]
+    """Lists what operators did, and what authorities answered to it, newest first.
+
+    Errors: `INVALID_REQUEST`, `LEDGER_UNAVAILABLE`.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -68,6 +78,17 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         counters and sums. Streams progress and findings as they come; the last message has `done`.
 
         Errors: `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAuditRecords(
+        self,
+        request: _audit_service_pb2.ListAuditRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.ListAuditRecordsResponse, _abc.Awaitable[_audit_service_pb2.ListAuditRecordsResponse]]:
+        """Lists what operators did, and what authorities answered to it, newest first.
+
+        Errors: `INVALID_REQUEST`, `LEDGER_UNAVAILABLE`.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

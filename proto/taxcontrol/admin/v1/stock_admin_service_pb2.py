@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from taxcontrol.admin.v1 import segment_pb2 as taxcontrol_dot_admin_dot_v1_dot_segment__pb2
+from taxcontrol.admin.v1 import stock_threshold_pb2 as taxcontrol_dot_admin_dot_v1_dot_stock__threshold__pb2
 from taxcontrol.v1 import invoice_pb2 as taxcontrol_dot_v1_dot_invoice__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-taxcontrol/admin/v1/stock_admin_service.proto\x12\x13taxcontrol.admin.v1\x1a!taxcontrol/admin/v1/segment.proto\x1a\x1btaxcontrol/v1/invoice.proto\"\x96\x02\n\x05Grant\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x14\n\x0c\x66irst_number\x18\x04 \x01(\t\x12\x13\n\x0blast_number\x18\x05 \x01(\t\x12\x13\n\x0btotal_count\x18\x06 \x01(\x03\x12/\n\x05state\x18\x07 \x01(\x0e\x32 .taxcontrol.admin.v1.Grant.State\"n\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_REQUESTED\x10\x01\x12\x11\n\rSTATE_GRANTED\x10\x02\x12\x13\n\x0fSTATE_CONFIRMED\x10\x03\x12\x11\n\rSTATE_REFUSED\x10\x04\"z\n\x10\x44rawStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"P\n\x11\x44rawStockResponse\x12)\n\x05grant\x18\x01 \x01(\x0b\x32\x1a.taxcontrol.admin.v1.Grant\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"{\n\x12\x41ssignStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05point\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"W\n\x13\x41ssignStockResponse\x12.\n\x08segments\x18\x01 \x03(\x0b\x32\x1c.taxcontrol.admin.v1.Segment\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"L\n\x13ListSegmentsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x14ListSegmentsResponse\x12.\n\x08segments\x18\x01 \x03(\x0b\x32\x1c.taxcontrol.admin.v1.Segment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"{\n\x12RecallStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05point\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"W\n\x13RecallStockResponse\x12.\n\x08segments\x18\x01 \x03(\x0b\x32\x1c.taxcontrol.admin.v1.Segment\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x82\x01\n\x12ReturnStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x12\n\nsegment_id\x18\x03 \x01(\x03\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"m\n\x13ReturnStockResponse\x12-\n\x07segment\x18\x01 \x01(\x0b\x32\x1c.taxcontrol.admin.v1.Segment\x12\x15\n\rreturn_serial\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x8e\x01\n\x16VoidBlankNumberRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05point\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x0e\n\x06number\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"a\n\x17VoidBlankNumberResponse\x12\x34\n\x0evoid_statement\x18\x01 \x01(\x0b\x32\x1c.taxcontrol.v1.VoidStatement\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x32\x86\x05\n\x11StockAdminService\x12_\n\tDrawStock\x12%.taxcontrol.admin.v1.DrawStockRequest\x1a&.taxcontrol.admin.v1.DrawStockResponse\"\x03\x90\x02\x02\x12\x65\n\x0b\x41ssignStock\x12\'.taxcontrol.admin.v1.AssignStockRequest\x1a(.taxcontrol.admin.v1.AssignStockResponse\"\x03\x90\x02\x02\x12\x65\n\x0bRecallStock\x12\'.taxcontrol.admin.v1.RecallStockRequest\x1a(.taxcontrol.admin.v1.RecallStockResponse\"\x03\x90\x02\x02\x12\x65\n\x0bReturnStock\x12\'.taxcontrol.admin.v1.ReturnStockRequest\x1a(.taxcontrol.admin.v1.ReturnStockResponse\"\x03\x90\x02\x02\x12q\n\x0fVoidBlankNumber\x12+.taxcontrol.admin.v1.VoidBlankNumberRequest\x1a,.taxcontrol.admin.v1.VoidBlankNumberResponse\"\x03\x90\x02\x02\x12h\n\x0cListSegments\x12(.taxcontrol.admin.v1.ListSegmentsRequest\x1a).taxcontrol.admin.v1.ListSegmentsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-taxcontrol/admin/v1/stock_admin_service.proto\x12\x13taxcontrol.admin.v1\x1a!taxcontrol/admin/v1/segment.proto\x1a)taxcontrol/admin/v1/stock_threshold.proto\x1a\x1btaxcontrol/v1/invoice.proto\"\x96\x02\n\x05Grant\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x14\n\x0c\x66irst_number\x18\x04 \x01(\t\x12\x13\n\x0blast_number\x18\x05 \x01(\t\x12\x13\n\x0btotal_count\x18\x06 \x01(\x03\x12/\n\x05state\x18\x07 \x01(\x0e\x32 .taxcontrol.admin.v1.Grant.State\"n\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_REQUESTED\x10\x01\x12\x11\n\rSTATE_GRANTED\x10\x02\x12\x13\n\x0fSTATE_CONFIRMED\x10\x03\x12\x11\n\rSTATE_REFUSED\x10\x04\"z\n\x10\x44rawStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"P\n\x11\x44rawStockResponse\x12)\n\x05grant\x18\x01 \x01(\x0b\x32\x1a.taxcontrol.admin.v1.Grant\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"{\n\x12\x41ssignStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05point\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"W\n\x13\x41ssignStockResponse\x12.\n\x08segments\x18\x01 \x03(\x0b\x32\x1c.taxcontrol.admin.v1.Segment\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"L\n\x13ListSegmentsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x14ListSegmentsResponse\x12.\n\x08segments\x18\x01 \x03(\x0b\x32\x1c.taxcontrol.admin.v1.Segment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"{\n\x12RecallStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05point\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"W\n\x13RecallStockResponse\x12.\n\x08segments\x18\x01 \x03(\x0b\x32\x1c.taxcontrol.admin.v1.Segment\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x82\x01\n\x12ReturnStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x12\n\nsegment_id\x18\x03 \x01(\x03\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"m\n\x13ReturnStockResponse\x12-\n\x07segment\x18\x01 \x01(\x0b\x32\x1c.taxcontrol.admin.v1.Segment\x12\x15\n\rreturn_serial\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x8e\x01\n\x16VoidBlankNumberRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05point\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x0e\n\x06number\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"a\n\x17VoidBlankNumberResponse\x12\x34\n\x0evoid_statement\x18\x01 \x01(\x0b\x32\x1c.taxcontrol.v1.VoidStatement\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x8d\x01\n\x18SetStockThresholdRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x36\n\tthreshold\x18\x02 \x01(\x0b\x32#.taxcontrol.admin.v1.StockThreshold\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"-\n\x19SetStockThresholdResponse\x12\x10\n\x08replayed\x18\x01 \x01(\x08\",\n\x1aListStockThresholdsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"V\n\x1bListStockThresholdsResponse\x12\x37\n\nthresholds\x18\x01 \x03(\x0b\x32#.taxcontrol.admin.v1.StockThreshold2\xfe\x06\n\x11StockAdminService\x12_\n\tDrawStock\x12%.taxcontrol.admin.v1.DrawStockRequest\x1a&.taxcontrol.admin.v1.DrawStockResponse\"\x03\x90\x02\x02\x12\x65\n\x0b\x41ssignStock\x12\'.taxcontrol.admin.v1.AssignStockRequest\x1a(.taxcontrol.admin.v1.AssignStockResponse\"\x03\x90\x02\x02\x12\x65\n\x0bRecallStock\x12\'.taxcontrol.admin.v1.RecallStockRequest\x1a(.taxcontrol.admin.v1.RecallStockResponse\"\x03\x90\x02\x02\x12\x65\n\x0bReturnStock\x12\'.taxcontrol.admin.v1.ReturnStockRequest\x1a(.taxcontrol.admin.v1.ReturnStockResponse\"\x03\x90\x02\x02\x12q\n\x0fVoidBlankNumber\x12+.taxcontrol.admin.v1.VoidBlankNumberRequest\x1a,.taxcontrol.admin.v1.VoidBlankNumberResponse\"\x03\x90\x02\x02\x12h\n\x0cListSegments\x12(.taxcontrol.admin.v1.ListSegmentsRequest\x1a).taxcontrol.admin.v1.ListSegmentsResponse\"\x03\x90\x02\x01\x12w\n\x11SetStockThreshold\x12-.taxcontrol.admin.v1.SetStockThresholdRequest\x1a..taxcontrol.admin.v1.SetStockThresholdResponse\"\x03\x90\x02\x02\x12}\n\x13ListStockThresholds\x12/.taxcontrol.admin.v1.ListStockThresholdsRequest\x1a\x30.taxcontrol.admin.v1.ListStockThresholdsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,34 +46,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STOCKADMINSERVICE'].methods_by_name['VoidBlankNumber']._serialized_options = b'\220\002\002'
   _globals['_STOCKADMINSERVICE'].methods_by_name['ListSegments']._loaded_options = None
   _globals['_STOCKADMINSERVICE'].methods_by_name['ListSegments']._serialized_options = b'\220\002\001'
-  _globals['_GRANT']._serialized_start=135
-  _globals['_GRANT']._serialized_end=413
-  _globals['_GRANT_STATE']._serialized_start=303
-  _globals['_GRANT_STATE']._serialized_end=413
-  _globals['_DRAWSTOCKREQUEST']._serialized_start=415
-  _globals['_DRAWSTOCKREQUEST']._serialized_end=537
-  _globals['_DRAWSTOCKRESPONSE']._serialized_start=539
-  _globals['_DRAWSTOCKRESPONSE']._serialized_end=619
-  _globals['_ASSIGNSTOCKREQUEST']._serialized_start=621
-  _globals['_ASSIGNSTOCKREQUEST']._serialized_end=744
-  _globals['_ASSIGNSTOCKRESPONSE']._serialized_start=746
-  _globals['_ASSIGNSTOCKRESPONSE']._serialized_end=833
-  _globals['_LISTSEGMENTSREQUEST']._serialized_start=835
-  _globals['_LISTSEGMENTSREQUEST']._serialized_end=911
-  _globals['_LISTSEGMENTSRESPONSE']._serialized_start=913
-  _globals['_LISTSEGMENTSRESPONSE']._serialized_end=1008
-  _globals['_RECALLSTOCKREQUEST']._serialized_start=1010
-  _globals['_RECALLSTOCKREQUEST']._serialized_end=1133
-  _globals['_RECALLSTOCKRESPONSE']._serialized_start=1135
-  _globals['_RECALLSTOCKRESPONSE']._serialized_end=1222
-  _globals['_RETURNSTOCKREQUEST']._serialized_start=1225
-  _globals['_RETURNSTOCKREQUEST']._serialized_end=1355
-  _globals['_RETURNSTOCKRESPONSE']._serialized_start=1357
-  _globals['_RETURNSTOCKRESPONSE']._serialized_end=1466
-  _globals['_VOIDBLANKNUMBERREQUEST']._serialized_start=1469
-  _globals['_VOIDBLANKNUMBERREQUEST']._serialized_end=1611
-  _globals['_VOIDBLANKNUMBERRESPONSE']._serialized_start=1613
-  _globals['_VOIDBLANKNUMBERRESPONSE']._serialized_end=1710
-  _globals['_STOCKADMINSERVICE']._serialized_start=1713
-  _globals['_STOCKADMINSERVICE']._serialized_end=2359
+  _globals['_STOCKADMINSERVICE'].methods_by_name['SetStockThreshold']._loaded_options = None
+  _globals['_STOCKADMINSERVICE'].methods_by_name['SetStockThreshold']._serialized_options = b'\220\002\002'
+  _globals['_STOCKADMINSERVICE'].methods_by_name['ListStockThresholds']._loaded_options = None
+  _globals['_STOCKADMINSERVICE'].methods_by_name['ListStockThresholds']._serialized_options = b'\220\002\001'
+  _globals['_GRANT']._serialized_start=178
+  _globals['_GRANT']._serialized_end=456
+  _globals['_GRANT_STATE']._serialized_start=346
+  _globals['_GRANT_STATE']._serialized_end=456
+  _globals['_DRAWSTOCKREQUEST']._serialized_start=458
+  _globals['_DRAWSTOCKREQUEST']._serialized_end=580
+  _globals['_DRAWSTOCKRESPONSE']._serialized_start=582
+  _globals['_DRAWSTOCKRESPONSE']._serialized_end=662
+  _globals['_ASSIGNSTOCKREQUEST']._serialized_start=664
+  _globals['_ASSIGNSTOCKREQUEST']._serialized_end=787
+  _globals['_ASSIGNSTOCKRESPONSE']._serialized_start=789
+  _globals['_ASSIGNSTOCKRESPONSE']._serialized_end=876
+  _globals['_LISTSEGMENTSREQUEST']._serialized_start=878
+  _globals['_LISTSEGMENTSREQUEST']._serialized_end=954
+  _globals['_LISTSEGMENTSRESPONSE']._serialized_start=956
+  _globals['_LISTSEGMENTSRESPONSE']._serialized_end=1051
+  _globals['_RECALLSTOCKREQUEST']._serialized_start=1053
+  _globals['_RECALLSTOCKREQUEST']._serialized_end=1176
+  _globals['_RECALLSTOCKRESPONSE']._serialized_start=1178
+  _globals['_RECALLSTOCKRESPONSE']._serialized_end=1265
+  _globals['_RETURNSTOCKREQUEST']._serialized_start=1268
+  _globals['_RETURNSTOCKREQUEST']._serialized_end=1398
+  _globals['_RETURNSTOCKRESPONSE']._serialized_start=1400
+  _globals['_RETURNSTOCKRESPONSE']._serialized_end=1509
+  _globals['_VOIDBLANKNUMBERREQUEST']._serialized_start=1512
+  _globals['_VOIDBLANKNUMBERREQUEST']._serialized_end=1654
+  _globals['_VOIDBLANKNUMBERRESPONSE']._serialized_start=1656
+  _globals['_VOIDBLANKNUMBERRESPONSE']._serialized_end=1753
+  _globals['_SETSTOCKTHRESHOLDREQUEST']._serialized_start=1756
+  _globals['_SETSTOCKTHRESHOLDREQUEST']._serialized_end=1897
+  _globals['_SETSTOCKTHRESHOLDRESPONSE']._serialized_start=1899
+  _globals['_SETSTOCKTHRESHOLDRESPONSE']._serialized_end=1944
+  _globals['_LISTSTOCKTHRESHOLDSREQUEST']._serialized_start=1946
+  _globals['_LISTSTOCKTHRESHOLDSREQUEST']._serialized_end=1990
+  _globals['_LISTSTOCKTHRESHOLDSRESPONSE']._serialized_start=1992
+  _globals['_LISTSTOCKTHRESHOLDSRESPONSE']._serialized_end=2078
+  _globals['_STOCKADMINSERVICE']._serialized_start=2081
+  _globals['_STOCKADMINSERVICE']._serialized_end=2975
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from taxcontrol.admin.v1 import segment_pb2 as _segment_pb2
+from taxcontrol.admin.v1 import stock_threshold_pb2 as _stock_threshold_pb2
 from taxcontrol.v1 import invoice_pb2 as _invoice_pb2
 import builtins as _builtins
 import sys
@@ -515,3 +516,107 @@ class VoidBlankNumberResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VoidBlankNumberResponse: _TypeAlias = VoidBlankNumberResponse  # noqa: Y015
+
+@_typing.final
+class SetStockThresholdRequest(_message.Message):
+    """The threshold to set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id of this request: 1–120 of `[0-9A-Za-z._:-]`, required, unique for ever."""
+    reason: _builtins.str
+    """Why, required; goes on the audit record. At most 500 characters."""
+    validate_only: _builtins.bool
+    """Says what would happen and changes nothing."""
+    @_builtins.property
+    def threshold(self) -> _stock_threshold_pb2.StockThreshold:
+        """The threshold, required."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        threshold: _stock_threshold_pb2.StockThreshold | None = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["threshold", b"threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "request_id", b"request_id", "threshold", b"threshold", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetStockThresholdRequest: _TypeAlias = SetStockThresholdRequest  # noqa: Y015
+
+@_typing.final
+class SetStockThresholdResponse(_message.Message):
+    """Set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Whether an earlier call with this request id set it."""
+    def __init__(
+        self,
+        *,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetStockThresholdResponse: _TypeAlias = SetStockThresholdResponse  # noqa: Y015
+
+@_typing.final
+class ListStockThresholdsRequest(_message.Message):
+    """Whose thresholds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`taxpayers/{tax_number}`, required."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStockThresholdsRequest: _TypeAlias = ListStockThresholdsRequest  # noqa: Y015
+
+@_typing.final
+class ListStockThresholdsResponse(_message.Message):
+    """The thresholds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[_stock_threshold_pb2.StockThreshold]:
+        """All that were set."""
+
+    def __init__(
+        self,
+        *,
+        thresholds: _abc.Iterable[_stock_threshold_pb2.StockThreshold] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["thresholds", b"thresholds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStockThresholdsResponse: _TypeAlias = ListStockThresholdsResponse  # noqa: Y015

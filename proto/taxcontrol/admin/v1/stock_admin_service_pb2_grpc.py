@@ -65,6 +65,16 @@ class StockAdminServiceStub(object):
                 request_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListSegmentsRequest.SerializeToString,
                 response_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListSegmentsResponse.FromString,
                 _registered_method=True)
+        self.SetStockThreshold = channel.unary_unary(
+                '/taxcontrol.admin.v1.StockAdminService/SetStockThreshold',
+                request_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.SetStockThresholdRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.SetStockThresholdResponse.FromString,
+                _registered_method=True)
+        self.ListStockThresholds = channel.unary_unary(
+                '/taxcontrol.admin.v1.StockAdminService/ListStockThresholds',
+                request_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListStockThresholdsRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListStockThresholdsResponse.FromString,
+                _registered_method=True)
 
 
 class StockAdminServiceServicer(object):
@@ -150,6 +160,26 @@ class StockAdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetStockThreshold(self, request, context):
+        """Sets from when on stock counts as low, and whether it is filled up by itself; `low_count` 0 takes the
+        threshold away. Idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+        `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStockThresholds(self, request, context):
+        """Lists the thresholds that were set for a taxpayer, its own first, then by point and type.
+
+        Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StockAdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -182,6 +212,16 @@ def add_StockAdminServiceServicer_to_server(servicer, server):
                     servicer.ListSegments,
                     request_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListSegmentsRequest.FromString,
                     response_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListSegmentsResponse.SerializeToString,
+            ),
+            'SetStockThreshold': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetStockThreshold,
+                    request_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.SetStockThresholdRequest.FromString,
+                    response_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.SetStockThresholdResponse.SerializeToString,
+            ),
+            'ListStockThresholds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStockThresholds,
+                    request_deserializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListStockThresholdsRequest.FromString,
+                    response_serializer=taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListStockThresholdsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -347,6 +387,60 @@ class StockAdminService(object):
             '/taxcontrol.admin.v1.StockAdminService/ListSegments',
             taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListSegmentsRequest.SerializeToString,
             taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListSegmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetStockThreshold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.admin.v1.StockAdminService/SetStockThreshold',
+            taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.SetStockThresholdRequest.SerializeToString,
+            taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.SetStockThresholdResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStockThresholds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.admin.v1.StockAdminService/ListStockThresholds',
+            taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListStockThresholdsRequest.SerializeToString,
+            taxcontrol_dot_admin_dot_v1_dot_stock__admin__service__pb2.ListStockThresholdsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -88,6 +88,18 @@ class StockAdminServiceStub:
 
     Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
     """
+    SetStockThreshold: _grpc.UnaryUnaryMultiCallable[_stock_admin_service_pb2.SetStockThresholdRequest, _stock_admin_service_pb2.SetStockThresholdResponse]
+    """Sets from when on stock counts as low, and whether it is filled up by itself; `low_count` 0 takes the
+    threshold away. Idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+    `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
+    """
+    ListStockThresholds: _grpc.UnaryUnaryMultiCallable[_stock_admin_service_pb2.ListStockThresholdsRequest, _stock_admin_service_pb2.ListStockThresholdsResponse]
+    """Lists the thresholds that were set for a taxpayer, its own first, then by point and type.
+
+    Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+    """
 
 @_typing.type_check_only
 class StockAdminServiceAsyncStub(StockAdminServiceStub):
@@ -146,6 +158,18 @@ class StockAdminServiceAsyncStub(StockAdminServiceStub):
     """
     ListSegments: _aio.UnaryUnaryMultiCallable[_stock_admin_service_pb2.ListSegmentsRequest, _stock_admin_service_pb2.ListSegmentsResponse]  # type: ignore[assignment]
     """Lists the segments of a taxpayer by id ascending.
+
+    Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+    """
+    SetStockThreshold: _aio.UnaryUnaryMultiCallable[_stock_admin_service_pb2.SetStockThresholdRequest, _stock_admin_service_pb2.SetStockThresholdResponse]  # type: ignore[assignment]
+    """Sets from when on stock counts as low, and whether it is filled up by itself; `low_count` 0 takes the
+    threshold away. Idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+    `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
+    """
+    ListStockThresholds: _aio.UnaryUnaryMultiCallable[_stock_admin_service_pb2.ListStockThresholdsRequest, _stock_admin_service_pb2.ListStockThresholdsResponse]  # type: ignore[assignment]
+    """Lists the thresholds that were set for a taxpayer, its own first, then by point and type.
 
     Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
     """
@@ -240,6 +264,30 @@ class StockAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_stock_admin_service_pb2.ListSegmentsResponse, _abc.Awaitable[_stock_admin_service_pb2.ListSegmentsResponse]]:
         """Lists the segments of a taxpayer by id ascending.
+
+        Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def SetStockThreshold(
+        self,
+        request: _stock_admin_service_pb2.SetStockThresholdRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_admin_service_pb2.SetStockThresholdResponse, _abc.Awaitable[_stock_admin_service_pb2.SetStockThresholdResponse]]:
+        """Sets from when on stock counts as low, and whether it is filled up by itself; `low_count` 0 takes the
+        threshold away. Idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`,
+        `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListStockThresholds(
+        self,
+        request: _stock_admin_service_pb2.ListStockThresholdsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_admin_service_pb2.ListStockThresholdsResponse, _abc.Awaitable[_stock_admin_service_pb2.ListStockThresholdsResponse]]:
+        """Lists the thresholds that were set for a taxpayer, its own first, then by point and type.
 
         Errors: `INVALID_REQUEST`, `TAXPAYER_NOT_FOUND`, `LEDGER_UNAVAILABLE`.
         """

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"taxcontrol/admin/v1/taxpayer.proto\x12\x13taxcontrol.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x03\n\x08Taxpayer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x15\n\raddress_phone\x18\x04 \x01(\t\x12\x14\n\x0c\x62\x61nk_account\x18\x05 \x01(\t\x12\x33\n\x0btype_grants\x18\x06 \x03(\x0b\x32\x1e.taxcontrol.admin.v1.TypeGrant\x12*\n\x06points\x18\x07 \x03(\x0b\x32\x1a.taxcontrol.admin.v1.Point\x12,\n\x07\x64\x65vices\x18\x08 \x03(\x0b\x32\x1b.taxcontrol.admin.v1.Device\x12:\n\x0eoffline_limits\x18\t \x01(\x0b\x32\".taxcontrol.admin.v1.OfflineLimits\x12\x30\n\x07windows\x18\n \x03(\x0b\x32\x1f.taxcontrol.admin.v1.RateWindow\x12\x0f\n\x07version\x18\x0b \x01(\x03\x12\x35\n\x11registration_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"b\n\tTypeGrant\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x11\n\trates_ppm\x18\x02 \x03(\x05\x12\x19\n\x11invoice_limit_fen\x18\x03 \x01(\x03\x12\x19\n\x11holding_count_max\x18\x04 \x01(\x03\"S\n\x05Point\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x16\n\x0emachine_number\x18\x03 \x01(\t\x12\x14\n\x0corganisation\x18\x04 \x01(\t\"x\n\x06\x44\x65vice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0emachine_number\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x15\n\rkey_algorithm\x18\x05 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x06 \x01(\x0c\"\xb7\x01\n\rOfflineLimits\x12\x1a\n\rage_hours_max\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0e\x61mount_fen_max\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tcount_max\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x15\n\x08lock_day\x18\x04 \x01(\x05H\x03\x88\x01\x01\x42\x10\n\x0e_age_hours_maxB\x11\n\x0f_amount_fen_maxB\x0c\n\n_count_maxB\x0b\n\t_lock_day\"7\n\nRateWindow\x12\x11\n\tperiod_ms\x18\x01 \x01(\x03\x12\x16\n\x0e\x63\x61ll_count_max\x18\x02 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"taxcontrol/admin/v1/taxpayer.proto\x12\x13taxcontrol.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x03\n\x08Taxpayer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x15\n\raddress_phone\x18\x04 \x01(\t\x12\x14\n\x0c\x62\x61nk_account\x18\x05 \x01(\t\x12\x33\n\x0btype_grants\x18\x06 \x03(\x0b\x32\x1e.taxcontrol.admin.v1.TypeGrant\x12*\n\x06points\x18\x07 \x03(\x0b\x32\x1a.taxcontrol.admin.v1.Point\x12,\n\x07\x64\x65vices\x18\x08 \x03(\x0b\x32\x1b.taxcontrol.admin.v1.Device\x12:\n\x0eoffline_limits\x18\t \x01(\x0b\x32\".taxcontrol.admin.v1.OfflineLimits\x12\x30\n\x07windows\x18\n \x03(\x0b\x32\x1f.taxcontrol.admin.v1.RateWindow\x12\x0f\n\x07version\x18\x0b \x01(\x03\x12\x35\n\x11registration_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x42\n\x16granted_offline_limits\x18\r \x01(\x0b\x32\".taxcontrol.admin.v1.OfflineLimits\"b\n\tTypeGrant\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x11\n\trates_ppm\x18\x02 \x03(\x05\x12\x19\n\x11invoice_limit_fen\x18\x03 \x01(\x03\x12\x19\n\x11holding_count_max\x18\x04 \x01(\x03\"S\n\x05Point\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x05\x12\x16\n\x0emachine_number\x18\x03 \x01(\t\x12\x14\n\x0corganisation\x18\x04 \x01(\t\"x\n\x06\x44\x65vice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0emachine_number\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x15\n\rkey_algorithm\x18\x05 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x06 \x01(\x0c\"\xb7\x01\n\rOfflineLimits\x12\x1a\n\rage_hours_max\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0e\x61mount_fen_max\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tcount_max\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x15\n\x08lock_day\x18\x04 \x01(\x05H\x03\x88\x01\x01\x42\x10\n\x0e_age_hours_maxB\x11\n\x0f_amount_fen_maxB\x0c\n\n_count_maxB\x0b\n\t_lock_day\"7\n\nRateWindow\x12\x11\n\tperiod_ms\x18\x01 \x01(\x03\x12\x16\n\x0e\x63\x61ll_count_max\x18\x02 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,15 +33,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'taxcontrol.admin.v1.taxpaye
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TAXPAYER']._serialized_start=93
-  _globals['_TAXPAYER']._serialized_end=529
-  _globals['_TYPEGRANT']._serialized_start=531
-  _globals['_TYPEGRANT']._serialized_end=629
-  _globals['_POINT']._serialized_start=631
-  _globals['_POINT']._serialized_end=714
-  _globals['_DEVICE']._serialized_start=716
-  _globals['_DEVICE']._serialized_end=836
-  _globals['_OFFLINELIMITS']._serialized_start=839
-  _globals['_OFFLINELIMITS']._serialized_end=1022
-  _globals['_RATEWINDOW']._serialized_start=1024
-  _globals['_RATEWINDOW']._serialized_end=1079
+  _globals['_TAXPAYER']._serialized_end=597
+  _globals['_TYPEGRANT']._serialized_start=599
+  _globals['_TYPEGRANT']._serialized_end=697
+  _globals['_POINT']._serialized_start=699
+  _globals['_POINT']._serialized_end=782
+  _globals['_DEVICE']._serialized_start=784
+  _globals['_DEVICE']._serialized_end=904
+  _globals['_OFFLINELIMITS']._serialized_start=907
+  _globals['_OFFLINELIMITS']._serialized_end=1090
+  _globals['_RATEWINDOW']._serialized_start=1092
+  _globals['_RATEWINDOW']._serialized_end=1147
 # @@protoc_insertion_point(module_scope)

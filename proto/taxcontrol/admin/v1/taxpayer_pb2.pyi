@@ -37,6 +37,7 @@ class Taxpayer(_message.Message):
     WINDOWS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     REGISTRATION_TIME_FIELD_NUMBER: _builtins.int
+    GRANTED_OFFLINE_LIMITS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`taxpayers/{tax_number}`."""
     tax_number: _builtins.str
@@ -63,7 +64,9 @@ class Taxpayer(_message.Message):
 
     @_builtins.property
     def offline_limits(self) -> Global___OfflineLimits:
-        """How long it may issue without upload; only in answers."""
+        """How long it may issue without upload: the authority's limits, or an operator's where they are lower;
+        only in answers.
+        """
 
     @_builtins.property
     def windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateWindow]:
@@ -72,6 +75,10 @@ class Taxpayer(_message.Message):
     @_builtins.property
     def registration_time(self) -> _timestamp_pb2.Timestamp:
         """When it was registered; only in answers."""
+
+    @_builtins.property
+    def granted_offline_limits(self) -> Global___OfflineLimits:
+        """The limits the authority has granted; only in answers."""
 
     def __init__(
         self,
@@ -88,10 +95,11 @@ class Taxpayer(_message.Message):
         windows: _abc.Iterable[Global___RateWindow] | None = ...,
         version: _builtins.int = ...,
         registration_time: _timestamp_pb2.Timestamp | None = ...,
+        granted_offline_limits: Global___OfflineLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["offline_limits", b"offline_limits", "registration_time", b"registration_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["granted_offline_limits", b"granted_offline_limits", "offline_limits", b"offline_limits", "registration_time", b"registration_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address_phone", b"address_phone", "bank_account", b"bank_account", "devices", b"devices", "display_name", b"display_name", "name", b"name", "offline_limits", b"offline_limits", "points", b"points", "registration_time", b"registration_time", "tax_number", b"tax_number", "type_grants", b"type_grants", "version", b"version", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address_phone", b"address_phone", "bank_account", b"bank_account", "devices", b"devices", "display_name", b"display_name", "granted_offline_limits", b"granted_offline_limits", "name", b"name", "offline_limits", b"offline_limits", "points", b"points", "registration_time", b"registration_time", "tax_number", b"tax_number", "type_grants", b"type_grants", "version", b"version", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from taxcontrol.admin.v1 import taxpayer_pb2 as taxcontrol_dot_admin_dot_v1_dot_taxpayer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*taxcontrol/admin/v1/taxpayer_service.proto\x12\x13taxcontrol.admin.v1\x1a\"taxcontrol/admin/v1/taxpayer.proto\"\x85\x01\n\x17RegisterTaxpayerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x08taxpayer\x18\x02 \x01(\x0b\x32\x1d.taxcontrol.admin.v1.Taxpayer\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"]\n\x18RegisterTaxpayerResponse\x12/\n\x08taxpayer\x18\x01 \x01(\x0b\x32\x1d.taxcontrol.admin.v1.Taxpayer\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\"\n\x12GetTaxpayerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x13GetTaxpayerResponse\x12/\n\x08taxpayer\x18\x01 \x01(\x0b\x32\x1d.taxcontrol.admin.v1.Taxpayer\"=\n\x14ListTaxpayersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x15ListTaxpayersResponse\x12\x30\n\ttaxpayers\x18\x01 \x03(\x0b\x32\x1d.taxcontrol.admin.v1.Taxpayer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xdb\x02\n\x0fTaxpayerService\x12t\n\x10RegisterTaxpayer\x12,.taxcontrol.admin.v1.RegisterTaxpayerRequest\x1a-.taxcontrol.admin.v1.RegisterTaxpayerResponse\"\x03\x90\x02\x02\x12\x65\n\x0bGetTaxpayer\x12\'.taxcontrol.admin.v1.GetTaxpayerRequest\x1a(.taxcontrol.admin.v1.GetTaxpayerResponse\"\x03\x90\x02\x01\x12k\n\rListTaxpayers\x12).taxcontrol.admin.v1.ListTaxpayersRequest\x1a*.taxcontrol.admin.v1.ListTaxpayersResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*taxcontrol/admin/v1/taxpayer_service.proto\x12\x13taxcontrol.admin.v1\x1a\"taxcontrol/admin/v1/taxpayer.proto\"\x85\x01\n\x17RegisterTaxpayerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x08taxpayer\x18\x02 \x01(\x0b\x32\x1d.taxcontrol.admin.v1.Taxpayer\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"]\n\x18RegisterTaxpayerResponse\x12/\n\x08taxpayer\x18\x01 \x01(\x0b\x32\x1d.taxcontrol.admin.v1.Taxpayer\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\"\n\x12GetTaxpayerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x13GetTaxpayerResponse\x12/\n\x08taxpayer\x18\x01 \x01(\x0b\x32\x1d.taxcontrol.admin.v1.Taxpayer\"=\n\x14ListTaxpayersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x15ListTaxpayersResponse\x12\x30\n\ttaxpayers\x18\x01 \x03(\x0b\x32\x1d.taxcontrol.admin.v1.Taxpayer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa0\x01\n\x17SetOfflineLimitsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12:\n\x0eoffline_limits\x18\x03 \x01(\x0b\x32\".taxcontrol.admin.v1.OfflineLimits\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"h\n\x18SetOfflineLimitsResponse\x12:\n\x0eoffline_limits\x18\x01 \x01(\x0b\x32\".taxcontrol.admin.v1.OfflineLimits\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x32\xd1\x03\n\x0fTaxpayerService\x12t\n\x10RegisterTaxpayer\x12,.taxcontrol.admin.v1.RegisterTaxpayerRequest\x1a-.taxcontrol.admin.v1.RegisterTaxpayerResponse\"\x03\x90\x02\x02\x12\x65\n\x0bGetTaxpayer\x12\'.taxcontrol.admin.v1.GetTaxpayerRequest\x1a(.taxcontrol.admin.v1.GetTaxpayerResponse\"\x03\x90\x02\x01\x12k\n\rListTaxpayers\x12).taxcontrol.admin.v1.ListTaxpayersRequest\x1a*.taxcontrol.admin.v1.ListTaxpayersResponse\"\x03\x90\x02\x01\x12t\n\x10SetOfflineLimits\x12,.taxcontrol.admin.v1.SetOfflineLimitsRequest\x1a-.taxcontrol.admin.v1.SetOfflineLimitsResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TAXPAYERSERVICE'].methods_by_name['GetTaxpayer']._serialized_options = b'\220\002\001'
   _globals['_TAXPAYERSERVICE'].methods_by_name['ListTaxpayers']._loaded_options = None
   _globals['_TAXPAYERSERVICE'].methods_by_name['ListTaxpayers']._serialized_options = b'\220\002\001'
+  _globals['_TAXPAYERSERVICE'].methods_by_name['SetOfflineLimits']._loaded_options = None
+  _globals['_TAXPAYERSERVICE'].methods_by_name['SetOfflineLimits']._serialized_options = b'\220\002\002'
   _globals['_REGISTERTAXPAYERREQUEST']._serialized_start=104
   _globals['_REGISTERTAXPAYERREQUEST']._serialized_end=237
   _globals['_REGISTERTAXPAYERRESPONSE']._serialized_start=239
@@ -50,6 +52,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTAXPAYERSREQUEST']._serialized_end=503
   _globals['_LISTTAXPAYERSRESPONSE']._serialized_start=505
   _globals['_LISTTAXPAYERSRESPONSE']._serialized_end=603
-  _globals['_TAXPAYERSERVICE']._serialized_start=606
-  _globals['_TAXPAYERSERVICE']._serialized_end=953
+  _globals['_SETOFFLINELIMITSREQUEST']._serialized_start=606
+  _globals['_SETOFFLINELIMITSREQUEST']._serialized_end=766
+  _globals['_SETOFFLINELIMITSRESPONSE']._serialized_start=768
+  _globals['_SETOFFLINELIMITSRESPONSE']._serialized_end=872
+  _globals['_TAXPAYERSERVICE']._serialized_start=875
+  _globals['_TAXPAYERSERVICE']._serialized_end=1340
 # @@protoc_insertion_point(module_scope)

@@ -188,3 +188,73 @@ class ListTaxpayersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTaxpayersResponse: _TypeAlias = ListTaxpayersResponse  # noqa: Y015
+
+@_typing.final
+class SetOfflineLimitsRequest(_message.Message):
+    """The limits to keep to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    OFFLINE_LIMITS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id of this request: 1–120 of `[0-9A-Za-z._:-]`, required, unique for ever."""
+    parent: _builtins.str
+    """`taxpayers/{tax_number}`, required."""
+    reason: _builtins.str
+    """Why, required; goes on the audit record. At most 500 characters."""
+    validate_only: _builtins.bool
+    """Says what would happen and changes nothing."""
+    @_builtins.property
+    def offline_limits(self) -> _taxpayer_pb2.OfflineLimits:
+        """The limits; each at most the authority's, where that has one. A lock day is lower when it is
+        earlier in the month.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        parent: _builtins.str = ...,
+        offline_limits: _taxpayer_pb2.OfflineLimits | None = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offline_limits", b"offline_limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offline_limits", b"offline_limits", "parent", b"parent", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOfflineLimitsRequest: _TypeAlias = SetOfflineLimitsRequest  # noqa: Y015
+
+@_typing.final
+class SetOfflineLimitsResponse(_message.Message):
+    """Set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFLINE_LIMITS_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Whether an earlier call with this request id set them."""
+    @_builtins.property
+    def offline_limits(self) -> _taxpayer_pb2.OfflineLimits:
+        """The limits in force now."""
+
+    def __init__(
+        self,
+        *,
+        offline_limits: _taxpayer_pb2.OfflineLimits | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offline_limits", b"offline_limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offline_limits", b"offline_limits", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOfflineLimitsResponse: _TypeAlias = SetOfflineLimitsResponse  # noqa: Y015

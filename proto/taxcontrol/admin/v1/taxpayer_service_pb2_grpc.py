@@ -50,6 +50,11 @@ class TaxpayerServiceStub(object):
                 request_serializer=taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.ListTaxpayersRequest.SerializeToString,
                 response_deserializer=taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.ListTaxpayersResponse.FromString,
                 _registered_method=True)
+        self.SetOfflineLimits = channel.unary_unary(
+                '/taxcontrol.admin.v1.TaxpayerService/SetOfflineLimits',
+                request_serializer=taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.SetOfflineLimitsRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.SetOfflineLimitsResponse.FromString,
+                _registered_method=True)
 
 
 class TaxpayerServiceServicer(object):
@@ -95,6 +100,17 @@ class TaxpayerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetOfflineLimits(self, request, context):
+        """Lowers how long a taxpayer may issue without upload below what the authority allows; a limit that is
+        left out is the authority's own again. Holds from the next invoice on. Idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST` (also for a limit above the authority's),
+        `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaxpayerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +128,11 @@ def add_TaxpayerServiceServicer_to_server(servicer, server):
                     servicer.ListTaxpayers,
                     request_deserializer=taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.ListTaxpayersRequest.FromString,
                     response_serializer=taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.ListTaxpayersResponse.SerializeToString,
+            ),
+            'SetOfflineLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOfflineLimits,
+                    request_deserializer=taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.SetOfflineLimitsRequest.FromString,
+                    response_serializer=taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.SetOfflineLimitsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -196,6 +217,33 @@ class TaxpayerService(object):
             '/taxcontrol.admin.v1.TaxpayerService/ListTaxpayers',
             taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.ListTaxpayersRequest.SerializeToString,
             taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.ListTaxpayersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOfflineLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.admin.v1.TaxpayerService/SetOfflineLimits',
+            taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.SetOfflineLimitsRequest.SerializeToString,
+            taxcontrol_dot_admin_dot_v1_dot_taxpayer__service__pb2.SetOfflineLimitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,13 @@ class TaxpayerServiceStub:
 
     Errors: `INVALID_REQUEST` (page), `LEDGER_UNAVAILABLE`.
     """
+    SetOfflineLimits: _grpc.UnaryUnaryMultiCallable[_taxpayer_service_pb2.SetOfflineLimitsRequest, _taxpayer_service_pb2.SetOfflineLimitsResponse]
+    """Lowers how long a taxpayer may issue without upload below what the authority allows; a limit that is
+    left out is the authority's own again. Holds from the next invoice on. Idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST` (also for a limit above the authority's),
+    `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
+    """
 
 @_typing.type_check_only
 class TaxpayerServiceAsyncStub(TaxpayerServiceStub):
@@ -92,6 +99,13 @@ class TaxpayerServiceAsyncStub(TaxpayerServiceStub):
     """Lists taxpayers by tax number ascending.
 
     Errors: `INVALID_REQUEST` (page), `LEDGER_UNAVAILABLE`.
+    """
+    SetOfflineLimits: _aio.UnaryUnaryMultiCallable[_taxpayer_service_pb2.SetOfflineLimitsRequest, _taxpayer_service_pb2.SetOfflineLimitsResponse]  # type: ignore[assignment]
+    """Lowers how long a taxpayer may issue without upload below what the authority allows; a limit that is
+    left out is the authority's own again. Holds from the next invoice on. Idempotent by `request_id`.
+
+    Errors, effect none: `INVALID_REQUEST` (also for a limit above the authority's),
+    `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
     """
 
 class TaxpayerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -140,6 +154,19 @@ class TaxpayerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists taxpayers by tax number ascending.
 
         Errors: `INVALID_REQUEST` (page), `LEDGER_UNAVAILABLE`.
+        """
+
+    @_abc_1.abstractmethod
+    def SetOfflineLimits(
+        self,
+        request: _taxpayer_service_pb2.SetOfflineLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_taxpayer_service_pb2.SetOfflineLimitsResponse, _abc.Awaitable[_taxpayer_service_pb2.SetOfflineLimitsResponse]]:
+        """Lowers how long a taxpayer may issue without upload below what the authority allows; a limit that is
+        left out is the authority's own again. Holds from the next invoice on. Idempotent by `request_id`.
+
+        Errors, effect none: `INVALID_REQUEST` (also for a limit above the authority's),
+        `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
         """
 
 def add_TaxpayerServiceServicer_to_server(servicer: TaxpayerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

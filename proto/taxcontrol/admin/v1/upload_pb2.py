@@ -23,25 +23,26 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from taxcontrol.admin.v1 import offline_pb2 as taxcontrol_dot_admin_dot_v1_dot_offline__pb2
 from taxcontrol.admin.v1 import taxpayer_pb2 as taxcontrol_dot_admin_dot_v1_dot_taxpayer__pb2
 from taxcontrol.v1 import invoice_pb2 as taxcontrol_dot_v1_dot_invoice__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n taxcontrol/admin/v1/upload.proto\x12\x13taxcontrol.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"taxcontrol/admin/v1/taxpayer.proto\x1a\x1btaxcontrol/v1/invoice.proto\"\xe0\x02\n\x0fUnuploadedEvent\x12\x0f\n\x07invoice\x18\x01 \x01(\t\x12\x39\n\x05\x65vent\x18\x02 \x01(\x0e\x32*.taxcontrol.admin.v1.UnuploadedEvent.Event\x12\x0c\n\x04type\x18\x03 \x01(\t\x12.\n\nissue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07net_fen\x18\x05 \x01(\x03\x12\x31\n\x05state\x18\x06 \x01(\x0e\x32\".taxcontrol.v1.Invoice.UploadState\x12\x11\n\trejection\x18\x07 \x01(\t\x12\x15\n\rattempt_count\x18\x08 \x01(\x05\"U\n\x05\x45vent\x12\x15\n\x11\x45VENT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45VENT_ISSUE\x10\x01\x12\x0e\n\nEVENT_VOID\x10\x02\x12\x14\n\x10\x45VENT_BLANK_VOID\x10\x03\"\xf5\x01\n\x05Meter\x12\x16\n\x0emachine_number\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x18\n\x10unuploaded_count\x18\x03 \x01(\x03\x12\x1d\n\x15unuploaded_amount_fen\x18\x04 \x01(\x03\x12\x33\n\x0flast_issue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nleft_count\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x1c\n\x0fleft_amount_fen\x18\x07 \x01(\x03H\x01\x88\x01\x01\x42\r\n\x0b_left_countB\x12\n\x10_left_amount_fen\"J\n\tWindowUse\x12\x11\n\tperiod_ms\x18\x01 \x01(\x03\x12\x16\n\x0e\x63\x61ll_count_max\x18\x02 \x01(\x05\x12\x12\n\nused_count\x18\x03 \x01(\x05\"\x82\x04\n\x0cUploadStatus\x12\x10\n\x08taxpayer\x18\x01 \x01(\t\x12\x15\n\rpending_count\x18\x02 \x01(\x03\x12\x17\n\x0fsubmitted_count\x18\x03 \x01(\x03\x12\x16\n\x0ein_doubt_count\x18\x04 \x01(\x03\x12\x16\n\x0erejected_count\x18\x05 \x01(\x03\x12\x35\n\x11oldest_issue_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x61ge_limit_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06meters\x18\x08 \x03(\x0b\x32\x1a.taxcontrol.admin.v1.Meter\x12/\n\x07windows\x18\t \x03(\x0b\x32\x1e.taxcontrol.admin.v1.WindowUse\x12\x16\n\x0erate_share_ppm\x18\n \x01(\x05\x12\x12\n\nlast_error\x18\x0b \x01(\t\x12\x0e\n\x06paused\x18\x0c \x01(\x08\x12\x30\n\x0cpaused_until\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpause_reason\x18\x0e \x01(\t\x12\x34\n\x0bset_windows\x18\x0f \x03(\x0b\x32\x1f.taxcontrol.admin.v1.RateWindowb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n taxcontrol/admin/v1/upload.proto\x12\x13taxcontrol.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!taxcontrol/admin/v1/offline.proto\x1a\"taxcontrol/admin/v1/taxpayer.proto\x1a\x1btaxcontrol/v1/invoice.proto\"\xe0\x02\n\x0fUnuploadedEvent\x12\x0f\n\x07invoice\x18\x01 \x01(\t\x12\x39\n\x05\x65vent\x18\x02 \x01(\x0e\x32*.taxcontrol.admin.v1.UnuploadedEvent.Event\x12\x0c\n\x04type\x18\x03 \x01(\t\x12.\n\nissue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07net_fen\x18\x05 \x01(\x03\x12\x31\n\x05state\x18\x06 \x01(\x0e\x32\".taxcontrol.v1.Invoice.UploadState\x12\x11\n\trejection\x18\x07 \x01(\t\x12\x15\n\rattempt_count\x18\x08 \x01(\x05\"U\n\x05\x45vent\x12\x15\n\x11\x45VENT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45VENT_ISSUE\x10\x01\x12\x0e\n\nEVENT_VOID\x10\x02\x12\x14\n\x10\x45VENT_BLANK_VOID\x10\x03\"\x86\x03\n\x05Meter\x12\x16\n\x0emachine_number\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x18\n\x10unuploaded_count\x18\x03 \x01(\x03\x12\x1d\n\x15unuploaded_amount_fen\x18\x04 \x01(\x03\x12\x33\n\x0flast_issue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nleft_count\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x1c\n\x0fleft_amount_fen\x18\x07 \x01(\x03H\x01\x88\x01\x01\x12\x35\n\x11oldest_issue_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x06limits\x18\t \x03(\x0b\x32\x1d.taxcontrol.admin.v1.LimitUse\x12)\n\x05grade\x18\n \x01(\x0e\x32\x1a.taxcontrol.admin.v1.GradeB\r\n\x0b_left_countB\x12\n\x10_left_amount_fen\"J\n\tWindowUse\x12\x11\n\tperiod_ms\x18\x01 \x01(\x03\x12\x16\n\x0e\x63\x61ll_count_max\x18\x02 \x01(\x05\x12\x12\n\nused_count\x18\x03 \x01(\x05\"\x82\x04\n\x0cUploadStatus\x12\x10\n\x08taxpayer\x18\x01 \x01(\t\x12\x15\n\rpending_count\x18\x02 \x01(\x03\x12\x17\n\x0fsubmitted_count\x18\x03 \x01(\x03\x12\x16\n\x0ein_doubt_count\x18\x04 \x01(\x03\x12\x16\n\x0erejected_count\x18\x05 \x01(\x03\x12\x35\n\x11oldest_issue_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x61ge_limit_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06meters\x18\x08 \x03(\x0b\x32\x1a.taxcontrol.admin.v1.Meter\x12/\n\x07windows\x18\t \x03(\x0b\x32\x1e.taxcontrol.admin.v1.WindowUse\x12\x16\n\x0erate_share_ppm\x18\n \x01(\x05\x12\x12\n\nlast_error\x18\x0b \x01(\t\x12\x0e\n\x06paused\x18\x0c \x01(\x08\x12\x30\n\x0cpaused_until\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpause_reason\x18\x0e \x01(\t\x12\x34\n\x0bset_windows\x18\x0f \x03(\x0b\x32\x1f.taxcontrol.admin.v1.RateWindowb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'taxcontrol.admin.v1.upload_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_UNUPLOADEDEVENT']._serialized_start=156
-  _globals['_UNUPLOADEDEVENT']._serialized_end=508
-  _globals['_UNUPLOADEDEVENT_EVENT']._serialized_start=423
-  _globals['_UNUPLOADEDEVENT_EVENT']._serialized_end=508
-  _globals['_METER']._serialized_start=511
-  _globals['_METER']._serialized_end=756
-  _globals['_WINDOWUSE']._serialized_start=758
-  _globals['_WINDOWUSE']._serialized_end=832
-  _globals['_UPLOADSTATUS']._serialized_start=835
-  _globals['_UPLOADSTATUS']._serialized_end=1349
+  _globals['_UNUPLOADEDEVENT']._serialized_start=191
+  _globals['_UNUPLOADEDEVENT']._serialized_end=543
+  _globals['_UNUPLOADEDEVENT_EVENT']._serialized_start=458
+  _globals['_UNUPLOADEDEVENT_EVENT']._serialized_end=543
+  _globals['_METER']._serialized_start=546
+  _globals['_METER']._serialized_end=936
+  _globals['_WINDOWUSE']._serialized_start=938
+  _globals['_WINDOWUSE']._serialized_end=1012
+  _globals['_UPLOADSTATUS']._serialized_start=1015
+  _globals['_UPLOADSTATUS']._serialized_end=1529
 # @@protoc_insertion_point(module_scope)

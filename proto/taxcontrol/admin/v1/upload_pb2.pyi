@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from taxcontrol.admin.v1 import offline_pb2 as _offline_pb2
 from taxcontrol.admin.v1 import taxpayer_pb2 as _taxpayer_pb2
 from taxcontrol.v1 import invoice_pb2 as _invoice_pb2
 import builtins as _builtins
@@ -114,6 +115,9 @@ class Meter(_message.Message):
     LAST_ISSUE_TIME_FIELD_NUMBER: _builtins.int
     LEFT_COUNT_FIELD_NUMBER: _builtins.int
     LEFT_AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    OLDEST_ISSUE_TIME_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    GRADE_FIELD_NUMBER: _builtins.int
     machine_number: _builtins.str
     """Machine number."""
     type: _builtins.str
@@ -126,9 +130,19 @@ class Meter(_message.Message):
     """What is left of the offline count; absent when not limited."""
     left_amount_fen: _builtins.int
     """What is left of the offline amount in fen; absent when not limited."""
+    grade: _offline_pb2.Grade.ValueType
+    """The worst of their grades."""
     @_builtins.property
     def last_issue_time(self) -> _timestamp_pb2.Timestamp:
         """The last issue time; absent before the first invoice."""
+
+    @_builtins.property
+    def oldest_issue_time(self) -> _timestamp_pb2.Timestamp:
+        """Issue time of the oldest un-uploaded invoice; absent when there is none."""
+
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[_offline_pb2.LimitUse]:
+        """The limits that hold, and how much of each is used."""
 
     def __init__(
         self,
@@ -140,10 +154,13 @@ class Meter(_message.Message):
         last_issue_time: _timestamp_pb2.Timestamp | None = ...,
         left_count: _builtins.int | None = ...,
         left_amount_fen: _builtins.int | None = ...,
+        oldest_issue_time: _timestamp_pb2.Timestamp | None = ...,
+        limits: _abc.Iterable[_offline_pb2.LimitUse] | None = ...,
+        grade: _offline_pb2.Grade.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_left_amount_fen", b"_left_amount_fen", "_left_count", b"_left_count", "last_issue_time", b"last_issue_time", "left_amount_fen", b"left_amount_fen", "left_count", b"left_count"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_left_amount_fen", b"_left_amount_fen", "_left_count", b"_left_count", "last_issue_time", b"last_issue_time", "left_amount_fen", b"left_amount_fen", "left_count", b"left_count", "oldest_issue_time", b"oldest_issue_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_left_amount_fen", b"_left_amount_fen", "_left_count", b"_left_count", "last_issue_time", b"last_issue_time", "left_amount_fen", b"left_amount_fen", "left_count", b"left_count", "machine_number", b"machine_number", "type", b"type", "unuploaded_amount_fen", b"unuploaded_amount_fen", "unuploaded_count", b"unuploaded_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_left_amount_fen", b"_left_amount_fen", "_left_count", b"_left_count", "grade", b"grade", "last_issue_time", b"last_issue_time", "left_amount_fen", b"left_amount_fen", "left_count", b"left_count", "limits", b"limits", "machine_number", b"machine_number", "oldest_issue_time", b"oldest_issue_time", "type", b"type", "unuploaded_amount_fen", b"unuploaded_amount_fen", "unuploaded_count", b"unuploaded_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__left_amount_fen: _TypeAlias = _typing.Literal["left_amount_fen"]  # noqa: Y015
     _WhichOneofArgType__left_amount_fen: _TypeAlias = _typing.Literal["_left_amount_fen", b"_left_amount_fen"]  # noqa: Y015

@@ -628,3 +628,41 @@ class RecordedEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordedEvent: _TypeAlias = RecordedEvent  # noqa: Y015
+
+@_typing.final
+class RecordedSummary(_message.Message):
+    """A month's summary that the authority has taken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAX_NUMBER_FIELD_NUMBER: _builtins.int
+    MACHINE_NUMBER_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    SUMMARY_SERIAL_FIELD_NUMBER: _builtins.int
+    CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
+    tax_number: _builtins.str
+    """Whose."""
+    machine_number: _builtins.str
+    """Which device."""
+    period: _builtins.str
+    """`YYYY-MM`."""
+    summary_serial: _builtins.str
+    """The authority's serial of it."""
+    content_digest: _builtins.bytes
+    """SHA-256 of the content."""
+    def __init__(
+        self,
+        *,
+        tax_number: _builtins.str = ...,
+        machine_number: _builtins.str = ...,
+        period: _builtins.str = ...,
+        summary_serial: _builtins.str = ...,
+        content_digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_digest", b"content_digest", "machine_number", b"machine_number", "period", b"period", "summary_serial", b"summary_serial", "tax_number", b"tax_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordedSummary: _TypeAlias = RecordedSummary  # noqa: Y015

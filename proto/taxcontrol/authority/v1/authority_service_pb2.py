@@ -24,55 +24,56 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from taxcontrol.authority.v1 import authority_pb2 as taxcontrol_dot_authority_dot_v1_dot_authority__pb2
+from taxcontrol.authority.v1 import period_pb2 as taxcontrol_dot_authority_dot_v1_dot_period__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/taxcontrol/authority/v1/authority_service.proto\x12\x17taxcontrol.authority.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'taxcontrol/authority/v1/authority.proto\"~\n\x17RegisterTaxpayerRequest\x12/\n\x06seller\x18\x01 \x01(\x0b\x32\x1f.taxcontrol.authority.v1.Seller\x12\x32\n\x06wanted\x18\x02 \x03(\x0b\x32\".taxcontrol.authority.v1.TypeGrant\"\xc2\x02\n\x18RegisterTaxpayerResponse\x12/\n\x06seller\x18\x01 \x01(\x0b\x32\x1f.taxcontrol.authority.v1.Seller\x12\x32\n\x06grants\x18\x02 \x03(\x0b\x32\".taxcontrol.authority.v1.TypeGrant\x12>\n\x0eoffline_limits\x18\x03 \x01(\x0b\x32&.taxcontrol.authority.v1.OfflineLimits\x12\x34\n\x07windows\x18\x04 \x03(\x0b\x32#.taxcontrol.authority.v1.RateWindow\x12\x17\n\x0f\x62\x61tch_count_max\x18\x05 \x01(\x05\x12\x32\n\x0e\x61uthority_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x15RegisterDeviceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\"d\n\x16RegisterDeviceResponse\x12\x16\n\x0emachine_number\x18\x01 \x01(\t\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x17IssueCertificateRequest\x12\x16\n\x0emachine_number\x18\x01 \x01(\t\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\"{\n\x18IssueCertificateResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63\x61_certificate\x18\x02 \x01(\x0c\x12\x32\n\x0e\x61uthority_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"X\n\x11GrantStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x05\"w\n\x12GrantStockResponse\x12-\n\x05grant\x18\x01 \x01(\x0b\x32\x1e.taxcontrol.authority.v1.Grant\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\'\n\x13\x43onfirmGrantRequest\x12\x10\n\x08grant_id\x18\x01 \x01(\t\"y\n\x14\x43onfirmGrantResponse\x12-\n\x05grant\x18\x01 \x01(\x0b\x32\x1e.taxcontrol.authority.v1.Grant\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"%\n\x0fGetGrantRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"u\n\x10GetGrantResponse\x12-\n\x05grant\x18\x01 \x01(\x0b\x32\x1e.taxcontrol.authority.v1.Grant\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x12ReturnStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x0e\n\x06prefix\x18\x05 \x01(\t\x12\r\n\x05width\x18\x06 \x01(\x05\x12\r\n\x05\x66irst\x18\x07 \x01(\x03\x12\r\n\x05\x63ount\x18\x08 \x01(\x05\"`\n\x13ReturnStockResponse\x12\x15\n\rreturn_serial\x18\x01 \x01(\t\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb5\x01\n\x15SubmitInvoicesRequest\x12\x15\n\rsubmission_id\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\x12\x32\n\x05items\x18\x03 \x03(\x0b\x32#.taxcontrol.authority.v1.UploadItem\x12=\n\x0c\x63\x65rtificates\x18\x04 \x03(\x0b\x32\'.taxcontrol.authority.v1.KeyCertificate\"\x80\x01\n\x16SubmitInvoicesResponse\x12\x19\n\x11\x61\x63\x63\x65ptance_serial\x18\x01 \x01(\t\x12\x17\n\x0fresult_delay_ms\x18\x02 \x01(\x03\x12\x32\n\x0e\x61uthority_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"A\n\x14GetSubmissionRequest\x12\x15\n\rsubmission_id\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\"f\n\x15GetSubmissionResponse\x12\x19\n\x11\x61\x63\x63\x65ptance_serial\x18\x01 \x01(\t\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x11GetResultsRequest\x12\x12\n\ntax_number\x18\x01 \x01(\t\x12\x1a\n\x12\x61\x63\x63\x65ptance_serials\x18\x02 \x03(\t\"\x88\x01\n\x12GetResultsResponse\x12>\n\x0bsubmissions\x18\x01 \x03(\x0b\x32).taxcontrol.authority.v1.SubmissionResult\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xe0\x08\n\x10\x41uthorityService\x12w\n\x10RegisterTaxpayer\x12\x30.taxcontrol.authority.v1.RegisterTaxpayerRequest\x1a\x31.taxcontrol.authority.v1.RegisterTaxpayerResponse\x12q\n\x0eRegisterDevice\x12..taxcontrol.authority.v1.RegisterDeviceRequest\x1a/.taxcontrol.authority.v1.RegisterDeviceResponse\x12w\n\x10IssueCertificate\x12\x30.taxcontrol.authority.v1.IssueCertificateRequest\x1a\x31.taxcontrol.authority.v1.IssueCertificateResponse\x12\x65\n\nGrantStock\x12*.taxcontrol.authority.v1.GrantStockRequest\x1a+.taxcontrol.authority.v1.GrantStockResponse\x12k\n\x0c\x43onfirmGrant\x12,.taxcontrol.authority.v1.ConfirmGrantRequest\x1a-.taxcontrol.authority.v1.ConfirmGrantResponse\x12_\n\x08GetGrant\x12(.taxcontrol.authority.v1.GetGrantRequest\x1a).taxcontrol.authority.v1.GetGrantResponse\x12h\n\x0bReturnStock\x12+.taxcontrol.authority.v1.ReturnStockRequest\x1a,.taxcontrol.authority.v1.ReturnStockResponse\x12q\n\x0eSubmitInvoices\x12..taxcontrol.authority.v1.SubmitInvoicesRequest\x1a/.taxcontrol.authority.v1.SubmitInvoicesResponse\x12n\n\rGetSubmission\x12-.taxcontrol.authority.v1.GetSubmissionRequest\x1a..taxcontrol.authority.v1.GetSubmissionResponse\x12\x65\n\nGetResults\x12*.taxcontrol.authority.v1.GetResultsRequest\x1a+.taxcontrol.authority.v1.GetResultsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/taxcontrol/authority/v1/authority_service.proto\x12\x17taxcontrol.authority.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'taxcontrol/authority/v1/authority.proto\x1a$taxcontrol/authority/v1/period.proto\"~\n\x17RegisterTaxpayerRequest\x12/\n\x06seller\x18\x01 \x01(\x0b\x32\x1f.taxcontrol.authority.v1.Seller\x12\x32\n\x06wanted\x18\x02 \x03(\x0b\x32\".taxcontrol.authority.v1.TypeGrant\"\xc2\x02\n\x18RegisterTaxpayerResponse\x12/\n\x06seller\x18\x01 \x01(\x0b\x32\x1f.taxcontrol.authority.v1.Seller\x12\x32\n\x06grants\x18\x02 \x03(\x0b\x32\".taxcontrol.authority.v1.TypeGrant\x12>\n\x0eoffline_limits\x18\x03 \x01(\x0b\x32&.taxcontrol.authority.v1.OfflineLimits\x12\x34\n\x07windows\x18\x04 \x03(\x0b\x32#.taxcontrol.authority.v1.RateWindow\x12\x17\n\x0f\x62\x61tch_count_max\x18\x05 \x01(\x05\x12\x32\n\x0e\x61uthority_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x15RegisterDeviceRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\"d\n\x16RegisterDeviceResponse\x12\x16\n\x0emachine_number\x18\x01 \x01(\t\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x17IssueCertificateRequest\x12\x16\n\x0emachine_number\x18\x01 \x01(\t\x12\x0b\n\x03\x63sr\x18\x02 \x01(\x0c\"{\n\x18IssueCertificateResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63\x61_certificate\x18\x02 \x01(\x0c\x12\x32\n\x0e\x61uthority_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"X\n\x11GrantStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x05\"w\n\x12GrantStockResponse\x12-\n\x05grant\x18\x01 \x01(\x0b\x32\x1e.taxcontrol.authority.v1.Grant\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\'\n\x13\x43onfirmGrantRequest\x12\x10\n\x08grant_id\x18\x01 \x01(\t\"y\n\x14\x43onfirmGrantResponse\x12-\n\x05grant\x18\x01 \x01(\x0b\x32\x1e.taxcontrol.authority.v1.Grant\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"%\n\x0fGetGrantRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"u\n\x10GetGrantResponse\x12-\n\x05grant\x18\x01 \x01(\x0b\x32\x1e.taxcontrol.authority.v1.Grant\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x12ReturnStockRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x0e\n\x06prefix\x18\x05 \x01(\t\x12\r\n\x05width\x18\x06 \x01(\x05\x12\r\n\x05\x66irst\x18\x07 \x01(\x03\x12\r\n\x05\x63ount\x18\x08 \x01(\x05\"`\n\x13ReturnStockResponse\x12\x15\n\rreturn_serial\x18\x01 \x01(\t\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb5\x01\n\x15SubmitInvoicesRequest\x12\x15\n\rsubmission_id\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\x12\x32\n\x05items\x18\x03 \x03(\x0b\x32#.taxcontrol.authority.v1.UploadItem\x12=\n\x0c\x63\x65rtificates\x18\x04 \x03(\x0b\x32\'.taxcontrol.authority.v1.KeyCertificate\"\x80\x01\n\x16SubmitInvoicesResponse\x12\x19\n\x11\x61\x63\x63\x65ptance_serial\x18\x01 \x01(\t\x12\x17\n\x0fresult_delay_ms\x18\x02 \x01(\x03\x12\x32\n\x0e\x61uthority_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"A\n\x14GetSubmissionRequest\x12\x15\n\rsubmission_id\x18\x01 \x01(\t\x12\x12\n\ntax_number\x18\x02 \x01(\t\"f\n\x15GetSubmissionResponse\x12\x19\n\x11\x61\x63\x63\x65ptance_serial\x18\x01 \x01(\t\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x11GetResultsRequest\x12\x12\n\ntax_number\x18\x01 \x01(\t\x12\x1a\n\x12\x61\x63\x63\x65ptance_serials\x18\x02 \x03(\t\"\x88\x01\n\x12GetResultsResponse\x12>\n\x0bsubmissions\x18\x01 \x03(\x0b\x32).taxcontrol.authority.v1.SubmissionResult\x12\x32\n\x0e\x61uthority_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xd6\t\n\x10\x41uthorityService\x12w\n\x10RegisterTaxpayer\x12\x30.taxcontrol.authority.v1.RegisterTaxpayerRequest\x1a\x31.taxcontrol.authority.v1.RegisterTaxpayerResponse\x12q\n\x0eRegisterDevice\x12..taxcontrol.authority.v1.RegisterDeviceRequest\x1a/.taxcontrol.authority.v1.RegisterDeviceResponse\x12w\n\x10IssueCertificate\x12\x30.taxcontrol.authority.v1.IssueCertificateRequest\x1a\x31.taxcontrol.authority.v1.IssueCertificateResponse\x12\x65\n\nGrantStock\x12*.taxcontrol.authority.v1.GrantStockRequest\x1a+.taxcontrol.authority.v1.GrantStockResponse\x12k\n\x0c\x43onfirmGrant\x12,.taxcontrol.authority.v1.ConfirmGrantRequest\x1a-.taxcontrol.authority.v1.ConfirmGrantResponse\x12_\n\x08GetGrant\x12(.taxcontrol.authority.v1.GetGrantRequest\x1a).taxcontrol.authority.v1.GetGrantResponse\x12h\n\x0bReturnStock\x12+.taxcontrol.authority.v1.ReturnStockRequest\x1a,.taxcontrol.authority.v1.ReturnStockResponse\x12q\n\x0eSubmitInvoices\x12..taxcontrol.authority.v1.SubmitInvoicesRequest\x1a/.taxcontrol.authority.v1.SubmitInvoicesResponse\x12n\n\rGetSubmission\x12-.taxcontrol.authority.v1.GetSubmissionRequest\x1a..taxcontrol.authority.v1.GetSubmissionResponse\x12\x65\n\nGetResults\x12*.taxcontrol.authority.v1.GetResultsRequest\x1a+.taxcontrol.authority.v1.GetResultsResponse\x12t\n\x0fSummarisePeriod\x12/.taxcontrol.authority.v1.SummarisePeriodRequest\x1a\x30.taxcontrol.authority.v1.SummarisePeriodResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'taxcontrol.authority.v1.authority_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REGISTERTAXPAYERREQUEST']._serialized_start=150
-  _globals['_REGISTERTAXPAYERREQUEST']._serialized_end=276
-  _globals['_REGISTERTAXPAYERRESPONSE']._serialized_start=279
-  _globals['_REGISTERTAXPAYERRESPONSE']._serialized_end=601
-  _globals['_REGISTERDEVICEREQUEST']._serialized_start=603
-  _globals['_REGISTERDEVICEREQUEST']._serialized_end=680
-  _globals['_REGISTERDEVICERESPONSE']._serialized_start=682
-  _globals['_REGISTERDEVICERESPONSE']._serialized_end=782
-  _globals['_ISSUECERTIFICATEREQUEST']._serialized_start=784
-  _globals['_ISSUECERTIFICATEREQUEST']._serialized_end=846
-  _globals['_ISSUECERTIFICATERESPONSE']._serialized_start=848
-  _globals['_ISSUECERTIFICATERESPONSE']._serialized_end=971
-  _globals['_GRANTSTOCKREQUEST']._serialized_start=973
-  _globals['_GRANTSTOCKREQUEST']._serialized_end=1061
-  _globals['_GRANTSTOCKRESPONSE']._serialized_start=1063
-  _globals['_GRANTSTOCKRESPONSE']._serialized_end=1182
-  _globals['_CONFIRMGRANTREQUEST']._serialized_start=1184
-  _globals['_CONFIRMGRANTREQUEST']._serialized_end=1223
-  _globals['_CONFIRMGRANTRESPONSE']._serialized_start=1225
-  _globals['_CONFIRMGRANTRESPONSE']._serialized_end=1346
-  _globals['_GETGRANTREQUEST']._serialized_start=1348
-  _globals['_GETGRANTREQUEST']._serialized_end=1385
-  _globals['_GETGRANTRESPONSE']._serialized_start=1387
-  _globals['_GETGRANTRESPONSE']._serialized_end=1504
-  _globals['_RETURNSTOCKREQUEST']._serialized_start=1507
-  _globals['_RETURNSTOCKREQUEST']._serialized_end=1656
-  _globals['_RETURNSTOCKRESPONSE']._serialized_start=1658
-  _globals['_RETURNSTOCKRESPONSE']._serialized_end=1754
-  _globals['_SUBMITINVOICESREQUEST']._serialized_start=1757
-  _globals['_SUBMITINVOICESREQUEST']._serialized_end=1938
-  _globals['_SUBMITINVOICESRESPONSE']._serialized_start=1941
-  _globals['_SUBMITINVOICESRESPONSE']._serialized_end=2069
-  _globals['_GETSUBMISSIONREQUEST']._serialized_start=2071
-  _globals['_GETSUBMISSIONREQUEST']._serialized_end=2136
-  _globals['_GETSUBMISSIONRESPONSE']._serialized_start=2138
-  _globals['_GETSUBMISSIONRESPONSE']._serialized_end=2240
-  _globals['_GETRESULTSREQUEST']._serialized_start=2242
-  _globals['_GETRESULTSREQUEST']._serialized_end=2309
-  _globals['_GETRESULTSRESPONSE']._serialized_start=2312
-  _globals['_GETRESULTSRESPONSE']._serialized_end=2448
-  _globals['_AUTHORITYSERVICE']._serialized_start=2451
-  _globals['_AUTHORITYSERVICE']._serialized_end=3571
+  _globals['_REGISTERTAXPAYERREQUEST']._serialized_start=188
+  _globals['_REGISTERTAXPAYERREQUEST']._serialized_end=314
+  _globals['_REGISTERTAXPAYERRESPONSE']._serialized_start=317
+  _globals['_REGISTERTAXPAYERRESPONSE']._serialized_end=639
+  _globals['_REGISTERDEVICEREQUEST']._serialized_start=641
+  _globals['_REGISTERDEVICEREQUEST']._serialized_end=718
+  _globals['_REGISTERDEVICERESPONSE']._serialized_start=720
+  _globals['_REGISTERDEVICERESPONSE']._serialized_end=820
+  _globals['_ISSUECERTIFICATEREQUEST']._serialized_start=822
+  _globals['_ISSUECERTIFICATEREQUEST']._serialized_end=884
+  _globals['_ISSUECERTIFICATERESPONSE']._serialized_start=886
+  _globals['_ISSUECERTIFICATERESPONSE']._serialized_end=1009
+  _globals['_GRANTSTOCKREQUEST']._serialized_start=1011
+  _globals['_GRANTSTOCKREQUEST']._serialized_end=1099
+  _globals['_GRANTSTOCKRESPONSE']._serialized_start=1101
+  _globals['_GRANTSTOCKRESPONSE']._serialized_end=1220
+  _globals['_CONFIRMGRANTREQUEST']._serialized_start=1222
+  _globals['_CONFIRMGRANTREQUEST']._serialized_end=1261
+  _globals['_CONFIRMGRANTRESPONSE']._serialized_start=1263
+  _globals['_CONFIRMGRANTRESPONSE']._serialized_end=1384
+  _globals['_GETGRANTREQUEST']._serialized_start=1386
+  _globals['_GETGRANTREQUEST']._serialized_end=1423
+  _globals['_GETGRANTRESPONSE']._serialized_start=1425
+  _globals['_GETGRANTRESPONSE']._serialized_end=1542
+  _globals['_RETURNSTOCKREQUEST']._serialized_start=1545
+  _globals['_RETURNSTOCKREQUEST']._serialized_end=1694
+  _globals['_RETURNSTOCKRESPONSE']._serialized_start=1696
+  _globals['_RETURNSTOCKRESPONSE']._serialized_end=1792
+  _globals['_SUBMITINVOICESREQUEST']._serialized_start=1795
+  _globals['_SUBMITINVOICESREQUEST']._serialized_end=1976
+  _globals['_SUBMITINVOICESRESPONSE']._serialized_start=1979
+  _globals['_SUBMITINVOICESRESPONSE']._serialized_end=2107
+  _globals['_GETSUBMISSIONREQUEST']._serialized_start=2109
+  _globals['_GETSUBMISSIONREQUEST']._serialized_end=2174
+  _globals['_GETSUBMISSIONRESPONSE']._serialized_start=2176
+  _globals['_GETSUBMISSIONRESPONSE']._serialized_end=2278
+  _globals['_GETRESULTSREQUEST']._serialized_start=2280
+  _globals['_GETRESULTSREQUEST']._serialized_end=2347
+  _globals['_GETRESULTSRESPONSE']._serialized_start=2350
+  _globals['_GETRESULTSRESPONSE']._serialized_end=2486
+  _globals['_AUTHORITYSERVICE']._serialized_start=2489
+  _globals['_AUTHORITYSERVICE']._serialized_end=3727
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from taxcontrol.authority.v1 import authority_service_pb2 as taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2
+from taxcontrol.authority.v1 import period_pb2 as taxcontrol_dot_authority_dot_v1_dot_period__pb2
 
 GRPC_GENERATED_VERSION = '1.80.1'
 GRPC_VERSION = grpc.__version__
@@ -93,6 +94,11 @@ class AuthorityServiceStub(object):
                 '/taxcontrol.authority.v1.AuthorityService/GetResults',
                 request_serializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetResultsRequest.SerializeToString,
                 response_deserializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetResultsResponse.FromString,
+                _registered_method=True)
+        self.SummarisePeriod = channel.unary_unary(
+                '/taxcontrol.authority.v1.AuthorityService/SummarisePeriod',
+                request_serializer=taxcontrol_dot_authority_dot_v1_dot_period__pb2.SummarisePeriodRequest.SerializeToString,
+                response_deserializer=taxcontrol_dot_authority_dot_v1_dot_period__pb2.SummarisePeriodResponse.FromString,
                 _registered_method=True)
 
 
@@ -215,6 +221,22 @@ class AuthorityServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SummarisePeriod(self, request, context):
+        """Takes the summary of a month of one device (抄报) and answers its serial (清卡). Idempotent by request
+        id: the same content again answers the same serial. Not counted by the rate windows.
+
+        Errors, the first that applies: NOT_FOUND `TAXPAYER_UNKNOWN`, `DEVICE_UNKNOWN`; ALREADY_EXISTS
+        `REQUEST_ID_REUSED`, `PERIOD_SUMMARISED` (the month has another summary); INVALID_ARGUMENT
+        `CONTENT_INVALID`, `SIGNATURE_INVALID`; FAILED_PRECONDITION `PERIOD_NOT_OVER`,
+        `PERIOD_OUT_OF_ORDER` (the month after the last one summarised comes first; metadata
+        `next_period`), `PERIOD_INCOMPLETE` (numbers below others that were handed in are missing; metadata
+        `missing_count`, `missing_numbers`: the first of them, comma separated), `STATISTICS_MISMATCH`
+        (metadata `type`, `field`, `stated`, `known`). A refused request leaves its id free.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthorityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -267,6 +289,11 @@ def add_AuthorityServiceServicer_to_server(servicer, server):
                     servicer.GetResults,
                     request_deserializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetResultsRequest.FromString,
                     response_serializer=taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetResultsResponse.SerializeToString,
+            ),
+            'SummarisePeriod': grpc.unary_unary_rpc_method_handler(
+                    servicer.SummarisePeriod,
+                    request_deserializer=taxcontrol_dot_authority_dot_v1_dot_period__pb2.SummarisePeriodRequest.FromString,
+                    response_serializer=taxcontrol_dot_authority_dot_v1_dot_period__pb2.SummarisePeriodResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -549,6 +576,33 @@ class AuthorityService(object):
             '/taxcontrol.authority.v1.AuthorityService/GetResults',
             taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetResultsRequest.SerializeToString,
             taxcontrol_dot_authority_dot_v1_dot_authority__service__pb2.GetResultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SummarisePeriod(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taxcontrol.authority.v1.AuthorityService/SummarisePeriod',
+            taxcontrol_dot_authority_dot_v1_dot_period__pb2.SummarisePeriodRequest.SerializeToString,
+            taxcontrol_dot_authority_dot_v1_dot_period__pb2.SummarisePeriodResponse.FromString,
             options,
             channel_credentials,
             insecure,

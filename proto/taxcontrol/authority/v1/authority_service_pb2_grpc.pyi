@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from taxcontrol.authority.v1 import authority_service_pb2 as _authority_service_pb2
+from taxcontrol.authority.v1 import period_pb2 as _period_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -109,6 +110,18 @@ class AuthorityServiceStub:
     Errors: RESOURCE_EXHAUSTED `THROTTLED`; INVALID_ARGUMENT `BATCH_TOO_LARGE`; NOT_FOUND
     `TAXPAYER_UNKNOWN`. An unknown serial is left out of the answer.
     """
+    SummarisePeriod: _grpc.UnaryUnaryMultiCallable[_period_pb2.SummarisePeriodRequest, _period_pb2.SummarisePeriodResponse]
+    """Takes the summary of a month of one device (抄报) and answers its serial (清卡). Idempotent by request
+    id: the same content again answers the same serial. Not counted by the rate windows.
+
+    Errors, the first that applies: NOT_FOUND `TAXPAYER_UNKNOWN`, `DEVICE_UNKNOWN`; ALREADY_EXISTS
+    `REQUEST_ID_REUSED`, `PERIOD_SUMMARISED` (the month has another summary); INVALID_ARGUMENT
+    `CONTENT_INVALID`, `SIGNATURE_INVALID`; FAILED_PRECONDITION `PERIOD_NOT_OVER`,
+    `PERIOD_OUT_OF_ORDER` (the month after the last one summarised comes first; metadata
+    `next_period`), `PERIOD_INCOMPLETE` (numbers below others that were handed in are missing; metadata
+    `missing_count`, `missing_numbers`: the first of them, comma separated), `STATISTICS_MISMATCH`
+    (metadata `type`, `field`, `stated`, `known`). A refused request leaves its id free.
+    """
 
 @_typing.type_check_only
 class AuthorityServiceAsyncStub(AuthorityServiceStub):
@@ -190,6 +203,18 @@ class AuthorityServiceAsyncStub(AuthorityServiceStub):
 
     Errors: RESOURCE_EXHAUSTED `THROTTLED`; INVALID_ARGUMENT `BATCH_TOO_LARGE`; NOT_FOUND
     `TAXPAYER_UNKNOWN`. An unknown serial is left out of the answer.
+    """
+    SummarisePeriod: _aio.UnaryUnaryMultiCallable[_period_pb2.SummarisePeriodRequest, _period_pb2.SummarisePeriodResponse]  # type: ignore[assignment]
+    """Takes the summary of a month of one device (抄报) and answers its serial (清卡). Idempotent by request
+    id: the same content again answers the same serial. Not counted by the rate windows.
+
+    Errors, the first that applies: NOT_FOUND `TAXPAYER_UNKNOWN`, `DEVICE_UNKNOWN`; ALREADY_EXISTS
+    `REQUEST_ID_REUSED`, `PERIOD_SUMMARISED` (the month has another summary); INVALID_ARGUMENT
+    `CONTENT_INVALID`, `SIGNATURE_INVALID`; FAILED_PRECONDITION `PERIOD_NOT_OVER`,
+    `PERIOD_OUT_OF_ORDER` (the month after the last one summarised comes first; metadata
+    `next_period`), `PERIOD_INCOMPLETE` (numbers below others that were handed in are missing; metadata
+    `missing_count`, `missing_numbers`: the first of them, comma separated), `STATISTICS_MISMATCH`
+    (metadata `type`, `field`, `stated`, `known`). A refused request leaves its id free.
     """
 
 class AuthorityServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -329,6 +354,24 @@ class AuthorityServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: RESOURCE_EXHAUSTED `THROTTLED`; INVALID_ARGUMENT `BATCH_TOO_LARGE`; NOT_FOUND
         `TAXPAYER_UNKNOWN`. An unknown serial is left out of the answer.
+        """
+
+    @_abc_1.abstractmethod
+    def SummarisePeriod(
+        self,
+        request: _period_pb2.SummarisePeriodRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_period_pb2.SummarisePeriodResponse, _abc.Awaitable[_period_pb2.SummarisePeriodResponse]]:
+        """Takes the summary of a month of one device (抄报) and answers its serial (清卡). Idempotent by request
+        id: the same content again answers the same serial. Not counted by the rate windows.
+
+        Errors, the first that applies: NOT_FOUND `TAXPAYER_UNKNOWN`, `DEVICE_UNKNOWN`; ALREADY_EXISTS
+        `REQUEST_ID_REUSED`, `PERIOD_SUMMARISED` (the month has another summary); INVALID_ARGUMENT
+        `CONTENT_INVALID`, `SIGNATURE_INVALID`; FAILED_PRECONDITION `PERIOD_NOT_OVER`,
+        `PERIOD_OUT_OF_ORDER` (the month after the last one summarised comes first; metadata
+        `next_period`), `PERIOD_INCOMPLETE` (numbers below others that were handed in are missing; metadata
+        `missing_count`, `missing_numbers`: the first of them, comma separated), `STATISTICS_MISMATCH`
+        (metadata `type`, `field`, `stated`, `known`). A refused request leaves its id free.
         """
 
 def add_AuthorityServiceServicer_to_server(servicer: AuthorityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from taxcontrol.authority.v1 import authority_pb2 as taxcontrol_dot_authority_dot_v1_dot_authority__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/taxcontrol/authority/v1/simulator_service.proto\x12\x17taxcontrol.authority.v1\x1a\'taxcontrol/authority/v1/authority.proto\"\xfe\x01\n\tFaultPlan\x12\x0c\n\x04seed\x18\x01 \x01(\x03\x12\x11\n\tdelay_ppm\x18\x02 \x01(\x05\x12\x10\n\x08\x64\x65lay_ms\x18\x03 \x01(\x03\x12\x14\n\x0cthrottle_ppm\x18\x04 \x01(\x05\x12\x19\n\x11throttle_retry_ms\x18\x05 \x01(\x03\x12\x18\n\x10server_error_ppm\x18\x06 \x01(\x05\x12\x17\n\x0flost_answer_ppm\x18\x07 \x01(\x05\x12\x17\n\x0frefuse_item_ppm\x18\x08 \x01(\x05\x12\x1c\n\x14refuse_signature_ppm\x18\t \x01(\x05\x12\x13\n\x0bunreachable\x18\n \x01(\x08\x12\x0e\n\x06poison\x18\x0b \x03(\t\"D\n\x10SetFaultsRequest\x12\x30\n\x04plan\x18\x01 \x01(\x0b\x32\".taxcontrol.authority.v1.FaultPlan\"\x13\n\x11SetFaultsResponse\"\xbc\x01\n\x10SetPolicyRequest\x12>\n\x0eoffline_limits\x18\x01 \x01(\x0b\x32&.taxcontrol.authority.v1.OfflineLimits\x12\x34\n\x07windows\x18\x02 \x03(\x0b\x32#.taxcontrol.authority.v1.RateWindow\x12\x19\n\x11holding_count_max\x18\x03 \x01(\x03\x12\x17\n\x0fresult_delay_ms\x18\x04 \x01(\x03\"\x13\n\x11SetPolicyResponse\"8\n\x13\x45xportRecordRequest\x12\x12\n\ntax_number\x18\x01 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x08\"\xfd\x01\n\x14\x45xportRecordResponse\x12/\n\x05grant\x18\x01 \x01(\x0b\x32\x1e.taxcontrol.authority.v1.GrantH\x00\x12\x37\n\x05\x65vent\x18\x02 \x01(\x0b\x32&.taxcontrol.authority.v1.RecordedEventH\x00\x12\x34\n\x04\x63\x61ll\x18\x03 \x01(\x0b\x32$.taxcontrol.authority.v1.CountedCallH\x00\x12<\n\x0cstock_return\x18\x04 \x01(\x0b\x32$.taxcontrol.authority.v1.StockReturnH\x00\x42\x07\n\x05piece2\xc9\x02\n\x10SimulatorService\x12\x62\n\tSetFaults\x12).taxcontrol.authority.v1.SetFaultsRequest\x1a*.taxcontrol.authority.v1.SetFaultsResponse\x12\x62\n\tSetPolicy\x12).taxcontrol.authority.v1.SetPolicyRequest\x1a*.taxcontrol.authority.v1.SetPolicyResponse\x12m\n\x0c\x45xportRecord\x12,.taxcontrol.authority.v1.ExportRecordRequest\x1a-.taxcontrol.authority.v1.ExportRecordResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/taxcontrol/authority/v1/simulator_service.proto\x12\x17taxcontrol.authority.v1\x1a\'taxcontrol/authority/v1/authority.proto\"\xfe\x01\n\tFaultPlan\x12\x0c\n\x04seed\x18\x01 \x01(\x03\x12\x11\n\tdelay_ppm\x18\x02 \x01(\x05\x12\x10\n\x08\x64\x65lay_ms\x18\x03 \x01(\x03\x12\x14\n\x0cthrottle_ppm\x18\x04 \x01(\x05\x12\x19\n\x11throttle_retry_ms\x18\x05 \x01(\x03\x12\x18\n\x10server_error_ppm\x18\x06 \x01(\x05\x12\x17\n\x0flost_answer_ppm\x18\x07 \x01(\x05\x12\x17\n\x0frefuse_item_ppm\x18\x08 \x01(\x05\x12\x1c\n\x14refuse_signature_ppm\x18\t \x01(\x05\x12\x13\n\x0bunreachable\x18\n \x01(\x08\x12\x0e\n\x06poison\x18\x0b \x03(\t\"D\n\x10SetFaultsRequest\x12\x30\n\x04plan\x18\x01 \x01(\x0b\x32\".taxcontrol.authority.v1.FaultPlan\"\x13\n\x11SetFaultsResponse\"\x9e\x02\n\x10SetPolicyRequest\x12>\n\x0eoffline_limits\x18\x01 \x01(\x0b\x32&.taxcontrol.authority.v1.OfflineLimits\x12\x34\n\x07windows\x18\x02 \x03(\x0b\x32#.taxcontrol.authority.v1.RateWindow\x12\x19\n\x11holding_count_max\x18\x03 \x01(\x03\x12\x17\n\x0fresult_delay_ms\x18\x04 \x01(\x03\x12\x1b\n\x0e\x63lock_ahead_ms\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\x0eissue_deadline\x18\x06 \x01(\t\x12\x18\n\x10\x63\x65rtificate_days\x18\x07 \x01(\x05\x42\x11\n\x0f_clock_ahead_ms\"\x13\n\x11SetPolicyResponse\"8\n\x13\x45xportRecordRequest\x12\x12\n\ntax_number\x18\x01 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x08\"\xba\x02\n\x14\x45xportRecordResponse\x12/\n\x05grant\x18\x01 \x01(\x0b\x32\x1e.taxcontrol.authority.v1.GrantH\x00\x12\x37\n\x05\x65vent\x18\x02 \x01(\x0b\x32&.taxcontrol.authority.v1.RecordedEventH\x00\x12\x34\n\x04\x63\x61ll\x18\x03 \x01(\x0b\x32$.taxcontrol.authority.v1.CountedCallH\x00\x12<\n\x0cstock_return\x18\x04 \x01(\x0b\x32$.taxcontrol.authority.v1.StockReturnH\x00\x12;\n\x07summary\x18\x05 \x01(\x0b\x32(.taxcontrol.authority.v1.RecordedSummaryH\x00\x42\x07\n\x05piece2\xc9\x02\n\x10SimulatorService\x12\x62\n\tSetFaults\x12).taxcontrol.authority.v1.SetFaultsRequest\x1a*.taxcontrol.authority.v1.SetFaultsResponse\x12\x62\n\tSetPolicy\x12).taxcontrol.authority.v1.SetPolicyRequest\x1a*.taxcontrol.authority.v1.SetPolicyResponse\x12m\n\x0c\x45xportRecord\x12,.taxcontrol.authority.v1.ExportRecordRequest\x1a-.taxcontrol.authority.v1.ExportRecordResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,13 +39,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETFAULTSRESPONSE']._serialized_start=444
   _globals['_SETFAULTSRESPONSE']._serialized_end=463
   _globals['_SETPOLICYREQUEST']._serialized_start=466
-  _globals['_SETPOLICYREQUEST']._serialized_end=654
-  _globals['_SETPOLICYRESPONSE']._serialized_start=656
-  _globals['_SETPOLICYRESPONSE']._serialized_end=675
-  _globals['_EXPORTRECORDREQUEST']._serialized_start=677
-  _globals['_EXPORTRECORDREQUEST']._serialized_end=733
-  _globals['_EXPORTRECORDRESPONSE']._serialized_start=736
-  _globals['_EXPORTRECORDRESPONSE']._serialized_end=989
-  _globals['_SIMULATORSERVICE']._serialized_start=992
-  _globals['_SIMULATORSERVICE']._serialized_end=1321
+  _globals['_SETPOLICYREQUEST']._serialized_end=752
+  _globals['_SETPOLICYRESPONSE']._serialized_start=754
+  _globals['_SETPOLICYRESPONSE']._serialized_end=773
+  _globals['_EXPORTRECORDREQUEST']._serialized_start=775
+  _globals['_EXPORTRECORDREQUEST']._serialized_end=831
+  _globals['_EXPORTRECORDRESPONSE']._serialized_start=834
+  _globals['_EXPORTRECORDRESPONSE']._serialized_end=1148
+  _globals['_SIMULATORSERVICE']._serialized_start=1151
+  _globals['_SIMULATORSERVICE']._serialized_end=1480
 # @@protoc_insertion_point(module_scope)

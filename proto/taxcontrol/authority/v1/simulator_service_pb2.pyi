@@ -136,10 +136,21 @@ class SetPolicyRequest(_message.Message):
     WINDOWS_FIELD_NUMBER: _builtins.int
     HOLDING_COUNT_MAX_FIELD_NUMBER: _builtins.int
     RESULT_DELAY_MS_FIELD_NUMBER: _builtins.int
+    CLOCK_AHEAD_MS_FIELD_NUMBER: _builtins.int
+    ISSUE_DEADLINE_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_DAYS_FIELD_NUMBER: _builtins.int
     holding_count_max: _builtins.int
     """Maximum holding per type; 0 keeps the present one."""
     result_delay_ms: _builtins.int
     """How long a submission is checked before its results are there, in milliseconds."""
+    clock_ahead_ms: _builtins.int
+    """By how many milliseconds the authority's clock is ahead of this machine's; absent keeps it."""
+    issue_deadline: _builtins.str
+    """The last day on which numbers granted from now on may be issued, `YYYY-MM-DD`, or `none`; empty
+    keeps the present one.
+    """
+    certificate_days: _builtins.int
+    """For how many days device certificates issued from now on hold; 0 keeps the present figure."""
     @_builtins.property
     def offline_limits(self) -> _authority_pb2.OfflineLimits:
         """Offline limits granted at registration; absent keeps the present ones."""
@@ -157,12 +168,17 @@ class SetPolicyRequest(_message.Message):
         windows: _abc.Iterable[_authority_pb2.RateWindow] | None = ...,
         holding_count_max: _builtins.int = ...,
         result_delay_ms: _builtins.int = ...,
+        clock_ahead_ms: _builtins.int | None = ...,
+        issue_deadline: _builtins.str = ...,
+        certificate_days: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["offline_limits", b"offline_limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_ahead_ms", b"_clock_ahead_ms", "clock_ahead_ms", b"clock_ahead_ms", "offline_limits", b"offline_limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holding_count_max", b"holding_count_max", "offline_limits", b"offline_limits", "result_delay_ms", b"result_delay_ms", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_ahead_ms", b"_clock_ahead_ms", "certificate_days", b"certificate_days", "clock_ahead_ms", b"clock_ahead_ms", "holding_count_max", b"holding_count_max", "issue_deadline", b"issue_deadline", "offline_limits", b"offline_limits", "result_delay_ms", b"result_delay_ms", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__clock_ahead_ms: _TypeAlias = _typing.Literal["clock_ahead_ms"]  # noqa: Y015
+    _WhichOneofArgType__clock_ahead_ms: _TypeAlias = _typing.Literal["_clock_ahead_ms", b"_clock_ahead_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clock_ahead_ms) -> _WhichOneofReturnType__clock_ahead_ms | None: ...
 
 Global___SetPolicyRequest: _TypeAlias = SetPolicyRequest  # noqa: Y015
 
@@ -219,6 +235,7 @@ class ExportRecordResponse(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     CALL_FIELD_NUMBER: _builtins.int
     STOCK_RETURN_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def grant(self) -> _authority_pb2.Grant:
         """A grant."""
@@ -235,6 +252,10 @@ class ExportRecordResponse(_message.Message):
     def stock_return(self) -> _authority_pb2.StockReturn:
         """Numbers returned."""
 
+    @_builtins.property
+    def summary(self) -> _authority_pb2.RecordedSummary:
+        """A month summarised."""
+
     def __init__(
         self,
         *,
@@ -242,12 +263,13 @@ class ExportRecordResponse(_message.Message):
         event: _authority_pb2.RecordedEvent | None = ...,
         call: _authority_pb2.CountedCall | None = ...,
         stock_return: _authority_pb2.StockReturn | None = ...,
+        summary: _authority_pb2.RecordedSummary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "event", b"event", "grant", b"grant", "piece", b"piece", "stock_return", b"stock_return"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "event", b"event", "grant", b"grant", "piece", b"piece", "stock_return", b"stock_return", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "event", b"event", "grant", b"grant", "piece", b"piece", "stock_return", b"stock_return"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "event", b"event", "grant", b"grant", "piece", b"piece", "stock_return", b"stock_return", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["grant", "event", "call", "stock_return"]  # noqa: Y015
+    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["grant", "event", "call", "stock_return", "summary"]  # noqa: Y015
     _WhichOneofArgType_piece: _TypeAlias = _typing.Literal["piece", b"piece"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_piece) -> _WhichOneofReturnType_piece | None: ...
 
