@@ -1,0 +1,1 @@
+"""The operator's web page: its own process, a gRPC client like any other."""
