@@ -12,6 +12,7 @@ finishes it through the same code.
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ import structlog
 from gateway.admission import Admission
 from gateway.clock import Clock
 from gateway.job import Job, Key, StaleTaxpayer, Waiter, give_up, in_progress
+from gateway.metrics.measures import Measures, add_one
 from gateway.registry import Registry
 from hsm.port import Signer
 from invoice import content, marks
@@ -65,7 +67,9 @@ class Issuer:
         waiting_count_max: int,
         on_issued: Callable[[Iterable[str]], None],
         clock_trusted: Callable[[Iterable[str]], bool],
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures()
         self._ledger = ledger
         self._signer = signer
         self._registry = registry
@@ -142,6 +146,16 @@ class Issuer:
         self._follower_count -= 1
         self.admission.freed()
 
+    @property
+    def waiting_count(self) -> int:
+        """Requests that no transaction has taken yet."""
+        return len(self._waiting)
+
+    @property
+    def in_work_count(self) -> int:
+        """Requests between their arrival and their outcome, callers that joined one included."""
+        return self._in_work()
+
     def _in_work(self) -> int:
         return len(self._running) + self._follower_count
 
@@ -195,6 +209,7 @@ class Issuer:
         room = min(self._group_count_max, len(self._waiting))
         arrived = [self._waiting.popleft() for _ in range(room)]
         wanted = [job.reservation for job in arrived if job.reservation is not None]
+        began = time.perf_counter()
         try:
             result = await self._ledger.commit(
                 [settlement for _, settlement in signed],
@@ -203,6 +218,7 @@ class Issuer:
                 now=self._clock.now(),
                 clock_trusted=self._clock_trusted({one.type for one in wanted}),
             )
+            self._measures.committed(len(signed) + len(arrived), time.perf_counter() - began)
             self._hand_out([job for job, _ in signed], arrived, result)
         except LedgerUnavailable as error:
             self._fail_all((*(job for job, _ in signed), *arrived), error)
@@ -214,6 +230,7 @@ class Issuer:
         if result.clamped_s > _CLAMP_WARNING_S:
             log.warning("clock.clamped", clamped_s=round(result.clamped_s, 3))
         for job, entry in zip(signed, result.settled, strict=True):
+            add_one(self._measures.issued, entry.type)
             self._succeed(job, entry)
         fresh = [
             job
@@ -279,6 +296,7 @@ class Issuer:
         return sum(await asyncio.gather(*(self._sign(*item) for item in by_place.items())))
 
     async def _sign(self, place: _Place, pairs: list[tuple[Job, Entry]]) -> int:
+        began = time.perf_counter()
         try:
             key = await self._registry.signing_key(*place)
             signatures = await self._signer.sign(
@@ -294,6 +312,7 @@ class Issuer:
             log.exception("issue.bug")
             self._fail_all((job for job, _ in pairs), error)
             return 0
+        self._measures.signed(len(pairs), time.perf_counter() - began)
         log.debug("sign.done", count=len(pairs), key_id=key.key_id)
         self._signed.extend(
             (job, _settlement(entry, signature, key.key_id))

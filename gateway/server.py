@@ -22,6 +22,10 @@ from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError
 from gateway.draw import Drawer
 from gateway.issue import Issuer
+from gateway.metrics.gathering import Gathering
+from gateway.metrics.listener import Listener
+from gateway.metrics.measures import Measures
+from gateway.metrics.sources import IssueQueue, Sources
 from gateway.parts import TENANT, Parts, Workings
 from gateway.reading import open_reading
 from gateway.registry import Registry
@@ -59,13 +63,19 @@ def assemble(config: Config) -> Parts:
         tax=bureau(config.authority),
         finance=None if config.finance is None else bureau(config.finance),
     )
+    measures = Measures()
+    ledger = SqliteLedger(config.ledger.path, verify=verify, on_commit=measures.ledger_commit_s.add)
+    signer = Pkcs11Signer(config.hsm)
     return Parts(
         config=config,
-        ledger=SqliteLedger(config.ledger.path, verify=verify),
-        signer=Pkcs11Signer(config.hsm),
+        ledger=ledger,
+        signer=signer,
         authorities=authorities,
         channels=tuple(channels),
         clock=clock,
+        measures=measures,
+        device=signer.state,
+        store=ledger.state,
     )
 
 
@@ -117,6 +127,7 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             waiting_count_max=config.issue.waiting_count_max,
             on_issued=woken,
             clock_trusted=parts.authorities.clock_trusted,
+            measures=parts.measures,
         )
         await issuer.start()
         stack.push_async_callback(issuer.close, grace_s=config.server.drain_s)
@@ -160,12 +171,35 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             ),
         )
         serving = Serving(parts, workings)
+        if config.metrics is not None:
+            listener = Listener(
+                config.metrics.listen, Gathering(_sources(parts, issuer, serving)).text
+            )
+            listener.start()
+            stack.push_async_callback(listener.stop)
         address = await serving.start()
         stack.push_async_callback(serving.stop)
         log.info("gateway.started", address=address, worker=worker)
         yield address
         log.info("gateway.stopping")
     log.info("gateway.stopped")
+
+
+def _sources(parts: Parts, issuer: Issuer, serving: Serving) -> Sources:
+    """Where a scrape looks."""
+    count_max = parts.config.issue.waiting_count_max
+    return Sources(
+        measures=parts.measures,
+        now=parts.clock.now,
+        queue=lambda: IssueQueue(
+            waiting_count=issuer.waiting_count,
+            in_work_count=issuer.in_work_count,
+            in_work_count_max=count_max,
+        ),
+        ready=serving.ready,
+        device=parts.device,
+        store=parts.store,
+    )
 
 
 def _wake(uploader: Uploader, hub: ChangeHub, tax_numbers: Iterable[str]) -> None:
