@@ -39,18 +39,18 @@ class Gathering(Collector):
     def collect(self) -> Iterator[Metric]:
         """Every family, giving way between them."""
         breath = Breath()
-        for family in self._all():
+        for family in self._all(breath):
             yield family
             breath.take()
 
-    def _all(self) -> Iterator[Metric]:
+    def _all(self, breath: Breath) -> Iterator[Metric]:
         yield from work.families(self._sources)
         survey = None if self._sources.survey is None else self._sources.survey()
         if survey is None:
             return
         yield from _whole(survey, self._sources.now())
         if survey is not self._survey:
-            self._of_survey = taxpayers.families(survey, survey.at)
+            self._of_survey = taxpayers.families(survey, survey.at, breath)
             self._survey = survey
         yield from self._of_survey
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from gateway.serving import CannotListen
 
@@ -28,10 +28,11 @@ _PAUSE_S: Final = 0.1
 
 
 class Listener:
-    """Serves ``text()`` at ``/metrics``."""
+    """Serves ``text()`` at ``/metrics``. ``call_s`` is how long a caller may take to ask, and to be told."""
 
-    def __init__(self, listen: str, text: Callable[[], bytes]) -> None:
+    def __init__(self, listen: str, text: Callable[[], bytes], *, call_s: float = _CALL_S) -> None:
         self._listen = listen
+        self._call_s = call_s
         self._text = text
         self._socket: socket.socket | None = None
         self._closed = threading.Event()
@@ -55,7 +56,7 @@ class Listener:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        await asyncio.to_thread(self._thread.join, 2 * _CALL_S)
+        await asyncio.to_thread(self._thread.join, 2 * self._call_s)
 
     def _serve(self) -> None:
         assert self._socket is not None
@@ -74,7 +75,7 @@ class Listener:
                 log.exception("metrics.bug")
 
     def _answer(self, connection: socket.socket) -> None:
-        until = time.monotonic() + _CALL_S
+        until = time.monotonic() + self._call_s
         method, path = _asked(connection, until)
         if path != "/metrics":
             answer = _answered("404 Not Found", b"/metrics is here\n")
@@ -83,7 +84,7 @@ class Listener:
         else:
             answer = self._scraped(with_body=method == "GET")
         # A limit on the whole of it, not on each piece; what working it out took is on us.
-        connection.settimeout(_CALL_S)
+        connection.settimeout(self._call_s)
         connection.sendall(answer)
 
     def _scraped(self, *, with_body: bool) -> bytes:
@@ -94,7 +95,7 @@ class Listener:
         ):  # told to the caller too: no answer would look like a gateway that is down
             log.exception("metrics.bug")
             return _answered("500 Internal Server Error", b"see the log\n")
-        head = _head("200 OK", len(body), CONTENT_TYPE_LATEST)
+        head = _head("200 OK", len(body), CONTENT_TYPE_PLAIN_0_0_4)
         return head + body if with_body else head
 
 

@@ -54,9 +54,8 @@ class _Backlog:
     windows: dict[float, tuple[int, int]] = field(default_factory=dict)
 
 
-def families(survey: Survey, now: float) -> list[Metric]:
+def families(survey: Survey, now: float, breath: Breath) -> list[Metric]:
     """What ``survey`` has of its taxpayers. Takes long where there are many, and gives way meanwhile."""
-    breath = Breath()
     found = _Found(now)
     for line in survey.taxpayers.values():
         found.add(line)
