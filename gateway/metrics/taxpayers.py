@@ -279,8 +279,8 @@ _BACKLOG: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "Invoices without a final answer of the authority, taxpayers with the most used budgets by name",
         (),
     ),
-    "unuploaded_amount_yuan": ("Their net amount", ()),
-    "unuploaded_oldest_age_seconds": ("Age of the oldest of them; 0 without one", ()),
+    "unuploaded_amount_yuan": ("Net amount of the invoices without a final answer", ()),
+    "unuploaded_oldest_age_seconds": ("Age of the oldest of these invoices; 0 without one", ()),
     "offline_budget_used_ratio": (
         "The part of an offline limit that is used, 1 and more at the limit, of the meter with most",
         ("limit",),
