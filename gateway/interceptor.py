@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 from gateway import status
 from gateway.metrics.measures import Measures
 from gateway.tally import Tally
+from gateway.tracing.port import CallSpan, Tracer
 from invoice.errors import InvalidRequest, InvoiceError, ShuttingDown
 
 log = structlog.get_logger()
@@ -59,7 +60,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
     ``draining`` is set from then on, for handlers that would otherwise run as long as their callers.
     """
 
-    def __init__(self, measures: Measures | None = None) -> None:
+    def __init__(self, measures: Measures | None = None, tracer: Tracer | None = None) -> None:
+        self._tracer = tracer
         self._measures = measures or Measures()
         self._wrapped: dict[str, _Handler] = {}
         self.draining = asyncio.Event()
@@ -122,6 +124,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             began = time.perf_counter()
             reason = "OK"
+            span = self._span(method, context)
             self._running_count += 1
             try:
                 self._admit(request)
@@ -139,6 +142,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
             finally:
                 self._ended()
                 calls.ended(reason, time.perf_counter() - began)
+                if span is not None:
+                    span.end(reason, _names(request))
             _done(method, request, began, **Tally.of(response))
             return response
 
@@ -154,6 +159,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             began = time.perf_counter()
             reason = "OK"
+            span = self._span(method, context)
             tally = Tally()
             self._running_count += counted
             try:
@@ -175,9 +181,16 @@ class Interceptor(grpc.aio.ServerInterceptor):
             finally:
                 self._ended(counted=counted)
                 calls.ended(reason)
+                if span is not None:
+                    span.end(reason, _names(request))
             _done(method, request, began, **tally.results())
 
         return answer
+
+    def _span(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> CallSpan | None:
+        if self._tracer is None:
+            return None
+        return self._tracer.call(method, context.invocation_metadata() or ())
 
     def _ended(self, *, counted: bool = True) -> None:
         self._running_count -= counted
@@ -246,13 +259,19 @@ def _done(method: str, request: Any, began: float, *, reason: str = "OK", **resu
 
 
 def _facts(method: str, request: Any, began: float) -> dict[str, str | float]:
-    """Names, never contents: what a person needs to find the call again."""
-    facts: dict[str, str | float] = {
+    """What a person needs to find the call again."""
+    return {
         "method": method,
         "elapsed_ms": round((time.perf_counter() - began) * 1000, 2),
+        **_names(request),
     }
+
+
+def _names(request: Any) -> dict[str, str]:
+    """Names, never contents."""
+    names: dict[str, str] = {}
     for name in ("request_id", "point", "parent", "name"):
         value = getattr(request, name, "")
         if value and isinstance(value, str):
-            facts[name] = value[:200]
-    return facts
+            names[name] = value[:200]
+    return names

@@ -24,6 +24,7 @@ from gateway.clock import Clock
 from gateway.job import Job, Key, StaleTaxpayer, Waiter, give_up, in_progress
 from gateway.metrics.measures import Measures, add_one
 from gateway.registry import Registry
+from gateway.tracing.port import Tracer, began_ns
 from hsm.port import Signer
 from invoice import content, marks
 from invoice.errors import (
@@ -68,7 +69,9 @@ class Issuer:
         on_issued: Callable[[Iterable[str]], None],
         clock_trusted: Callable[[Iterable[str]], bool],
         measures: Measures | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._measures = measures or Measures()
         self._ledger = ledger
         self._signer = signer
@@ -125,7 +128,8 @@ class Issuer:
             return waiter
         job = self._running.get((reservation.tenant, reservation.request_id))
         if job is None:
-            self._begin(Job(reservation, waiters=[waiter]))
+            traceparent = None if self._tracer is None else self._tracer.current()
+            self._begin(Job(reservation, waiters=[waiter], traceparent=traceparent))
         else:
             job.join(reservation, waiter)
             self._follower_count += 1
@@ -219,6 +223,8 @@ class Issuer:
                 clock_trusted=self._clock_trusted({one.type for one in wanted}),
             )
             self._measures.committed(len(signed) + len(arrived), time.perf_counter() - began)
+            self._trace("invoice.settle", [job for job, _ in signed], began)
+            self._trace("invoice.reserve", arrived, began)
             self._hand_out([job for job, _ in signed], arrived, result)
         except LedgerUnavailable as error:
             self._fail_all((*(job for job, _ in signed), *arrived), error)
@@ -313,9 +319,10 @@ class Issuer:
             self._fail_all((job for job, _ in pairs), error)
             return 0
         self._measures.signed(len(pairs), time.perf_counter() - began)
+        self._trace("invoice.sign", [job for job, _ in pairs], began)
         log.debug("sign.done", count=len(pairs), key_id=key.key_id)
         self._signed.extend(
-            (job, _settlement(entry, signature, key.key_id))
+            (job, _settlement(entry, signature, key.key_id, job.traceparent))
             for (job, entry), signature in zip(pairs, signatures, strict=True)
         )
         self._work.set()
@@ -356,19 +363,28 @@ class Issuer:
         self.admission.freed()
         return True
 
+    def _trace(self, name: str, jobs: Iterable[Job], began: float) -> None:
+        """Tell of a step that ``jobs`` took together and that began at ``began`` of ``perf_counter``."""
+        if self._tracer is None:
+            return
+        traced = [job.traceparent for job in jobs if job.traceparent is not None]
+        if traced:
+            self._tracer.step(name, traced, began_ns=began_ns(began))
+
     def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-def _settlement(entry: Entry, signature: bytes, key_id: str) -> Settlement:
+def _settlement(entry: Entry, signature: bytes, key_id: str, traceparent: str | None) -> Settlement:
     return Settlement(
         entry=entry,
         signature=signature,
         key_id=key_id,
         check_code=marks.check_code(signature, entry.type),
         fiscal_code=marks.fiscal_code(signature, entry.type),
+        traceparent=traceparent,
     )
 
 

@@ -13,6 +13,7 @@ from gateway.metrics.measures import Measures
 from gateway.reading import Reading
 from gateway.registry import Registry
 from gateway.return_stock import Returner
+from gateway.tracing.port import Tracer
 from gateway.upload.uploader import Uploader
 from gateway.voids import Voids
 from hsm.port import Signer
@@ -28,7 +29,8 @@ TENANT = "default"
 class Parts:
     """What is wired together; made by ``server.assemble``, or by a test with other devices.
 
-    ``device`` and ``store`` are what metrics look at; without them there are none of that kind.
+    ``device`` and ``store`` are what metrics look at; without them there are none of that kind. Without
+    ``tracer`` nothing is traced.
     """
 
     config: Config
@@ -40,6 +42,7 @@ class Parts:
     measures: Measures = field(default_factory=Measures)
     device: Callable[[], DeviceState] | None = None
     store: Callable[[], StoreState] | None = None
+    tracer: Tracer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

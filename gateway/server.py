@@ -33,6 +33,7 @@ from gateway.return_stock import Returner
 from gateway.serving import Serving
 from gateway.statements import Statements
 from gateway.sweep import Sweep
+from gateway.tracing.opening import tracer_for
 from gateway.upload.uploader import Uploader
 from gateway.voids import Voids
 from hsm.signer import Pkcs11Signer
@@ -46,7 +47,7 @@ def assemble(config: Config) -> Parts:
     """Make the parts that ``config`` asks for; nothing is opened yet.
 
     Raises:
-        ConfigError: An authority's root certificates cannot be read.
+        ConfigError: An authority's root certificates cannot be read, or tracing is not installed.
     """
     clock = SystemClock()
     channels: list[GrpcAuthority] = []
@@ -76,6 +77,7 @@ def assemble(config: Config) -> Parts:
         measures=measures,
         device=signer.state,
         store=ledger.state,
+        tracer=tracer_for(config.tracing),
     )
 
 
@@ -100,7 +102,10 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             clock=clock,
             rng=SystemRandom(),
             on_recorded=hub.stir,
+            tracer=parts.tracer,
         )
+        if parts.tracer is not None:
+            stack.push_async_callback(parts.tracer.close)
         await parts.ledger.start(worker, clock.now())
         stack.push_async_callback(parts.ledger.close)
         await parts.signer.start()
@@ -128,6 +133,7 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             on_issued=woken,
             clock_trusted=parts.authorities.clock_trusted,
             measures=parts.measures,
+            tracer=parts.tracer,
         )
         await issuer.start()
         stack.push_async_callback(issuer.close, grace_s=config.server.drain_s)
@@ -137,6 +143,7 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             registry=registry,
             clock=clock,
             on_settled=woken,
+            tracer=parts.tracer,
         )
         stack.push_async_callback(statements.close, grace_s=config.server.drain_s)
         sweep = Sweep(
@@ -199,6 +206,7 @@ def _sources(parts: Parts, issuer: Issuer, serving: Serving) -> Sources:
         ready=serving.ready,
         device=parts.device,
         store=parts.store,
+        spans=None if parts.tracer is None else parts.tracer.counts,
     )
 
 

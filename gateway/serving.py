@@ -45,7 +45,7 @@ class Serving:
         self._config = parts.config.server
         self._clock = parts.clock
         self._hub = workings.reading.hub
-        self._interceptor = Interceptor(parts.measures)
+        self._interceptor = Interceptor(parts.measures, parts.tracer)
         self._server = grpc.aio.server(interceptors=[self._interceptor], options=_OPTIONS)
         health_servicer = health.aio.HealthServicer()
         self._readiness = Readiness(

@@ -5,6 +5,7 @@ traceparent is W3C's (``00-{trace}-{span}-{flags}``): it may be stored, and a sp
 later in another process still belongs to that trace. All methods belong to the event loop.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,11 @@ class SpanCounts:
     exported_count: int
     dropped_count: int
     failed_count: int
+
+
+def began_ns(began: float) -> int:
+    """Unix nanoseconds of a reading of ``time.perf_counter``, which is what the gateway measures by."""
+    return time.time_ns() - int((time.perf_counter() - began) * 1e9)
 
 
 class CallSpan(Protocol):

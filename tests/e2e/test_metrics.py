@@ -12,7 +12,7 @@ import pytest
 from taxcontrol.v1 import invoice_service_pb2
 from tests.e2e.platform import Platform
 from tests.e2e.sellers import new_id, ticket
-from tests.e2e.wire import eventually, refused
+from tests.e2e.wire import eventually, raw, refused
 from tests.fakes.gateway_process import GatewayProcess
 from tests.fakes.simulator_process import SimulatorProcess
 from tests.gateway.metrics import scraped
@@ -100,7 +100,7 @@ def test_what_is_said_is_what_promtool_expects(gateway: GatewayProcess) -> None:
 
 
 def test_a_method_that_is_none_makes_no_series(gateway: GatewayProcess) -> None:
-    call = gateway.channel.unary_unary("/taxcontrol.v1.InvoiceService/Surprise")
+    call = raw(gateway.channel, "/taxcontrol.v1.InvoiceService/Surprise")
 
     with pytest.raises(grpc.RpcError):
         call(b"")
