@@ -72,7 +72,7 @@ def check_events(connection: apsw.Connection, tally: Tally) -> Iterator[Finding]
             yield found("I6_UPLOADED", subject, "its time is not that of what it reports")
     yield from _check_pace(connection)
     for (event_id,) in fetch(connection, _UNTRACEABLE):
-        yield found("EVENT_TRACE", f"events/{event_id}", "what it calls its trace is none")
+        yield found("I6_TRACED", f"events/{event_id}", "what it calls its trace is none")
 
 
 def _check_pace(connection: apsw.Connection) -> Iterator[Finding]:
