@@ -4,13 +4,16 @@ PYTHON := .venv/bin/python
 CYCLES ?= 300
 ROWS ?= 1000000
 
-.PHONY: help setup demo serve test crash plans bench bench-hsm lint format gen clean
+.PHONY: help setup test-tools demo serve test crash plans bench bench-hsm lint format gen clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing: softhsm2 and a virtual environment in .venv
 	@scripts/setup.sh
+
+test-tools: ## Install what only the tests need: promtool and Chromium
+	@scripts/install-test-tools.sh
 
 demo: setup ## Run the main job end to end on real components and check the books
 	@$(PYTHON) -m sandbox demo
@@ -18,7 +21,7 @@ demo: setup ## Run the main job end to end on real components and check the book
 serve: setup ## Run a gateway and both simulators in the foreground with the sample taxpayers ready
 	@$(PYTHON) -m sandbox serve
 
-test: setup ## Run all tests
+test: setup test-tools ## Run all tests
 	@$(PYTHON) -m pytest -q
 
 crash: setup ## Kill a gateway under load CYCLES times (300) and audit it after each

@@ -41,9 +41,7 @@ class ServerConfig:
     drain_s: float = 10.0
 
     def __post_init__(self) -> None:
-        host, colon, port = self.listen.rpartition(":")
-        if not (host and colon and port.isascii() and port.isdecimal() and int(port) <= 65535):
-            raise ValueError(f"server.listen must be host:port, not {self.listen!r}")
+        _check_address("server.listen", self.listen)
         if not 0 < self.drain_s <= 300:
             raise ValueError(f"server.drain_s must be in (0, 300], not {self.drain_s}")
 
@@ -136,6 +134,41 @@ class VerifyConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsConfig:
+    """Where Prometheus asks: ``listen`` is ``host:port``; port 0 takes a free one."""
+
+    listen: str
+
+    def __post_init__(self) -> None:
+        _check_address("metrics.listen", self.listen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracingConfig:
+    """Where spans go.
+
+    Args:
+        endpoint: Of an OTLP collector, by gRPC: ``http://host:port``, or ``https://`` with TLS.
+        sample_ratio: The part of the calls that is traced. A caller that sends a ``traceparent`` has
+            decided for itself.
+    """
+
+    endpoint: str
+    sample_ratio: float = 0.01
+
+    def __post_init__(self) -> None:
+        scheme, _, address = self.endpoint.partition("://")
+        if scheme not in ("http", "https") or not address:
+            raise ValueError(
+                f"tracing.endpoint must be http://host:port or https://host:port, not"
+                f" {self.endpoint!r}"
+            )
+        _check_address("tracing.endpoint", address)
+        if not 0 <= self.sample_ratio <= 1:
+            raise ValueError(f"tracing.sample_ratio must be in [0, 1], not {self.sample_ratio}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
     """Log lines.
 
@@ -157,7 +190,8 @@ class LogConfig:
 class Config:
     """Everything one gateway process needs to know.
 
-    Without ``finance`` no donation receipts are served.
+    Without ``finance`` no donation receipts are served; without ``metrics`` nothing listens for
+    Prometheus; without ``tracing`` nothing is traced.
     """
 
     server: ServerConfig = field(default_factory=ServerConfig)
@@ -169,6 +203,14 @@ class Config:
     watch: WatchConfig = field(default_factory=WatchConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    metrics: MetricsConfig | None = None
+    tracing: TracingConfig | None = None
+
+
+def _check_address(key: str, address: str) -> None:
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isascii() and port.isdecimal() and int(port) <= 65535):
+        raise ValueError(f"{key} must be host:port, not {address!r}")
 
 
 def read(path: Path) -> Config:

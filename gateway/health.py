@@ -85,6 +85,10 @@ class Readiness:
         self._known: dict[str, bool] = {}
         self._watch: asyncio.Task[None] | None = None
 
+    def known(self) -> dict[str, bool]:
+        """What was seen last, by service. From any thread."""
+        return dict(self._known)
+
     async def start(self) -> None:
         """Look once, then every second."""
         await self._look()
@@ -98,6 +102,7 @@ class Readiness:
                 await self._watch
         await self._ledger.end()
         await self._device.end()
+        self._known = dict.fromkeys(self._known, False)
         await self._servicer.enter_graceful_shutdown()
 
     async def _look_forever(self) -> None:

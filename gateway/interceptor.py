@@ -17,7 +17,9 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from gateway import status
+from gateway.metrics.measures import Measures
 from gateway.tally import Tally
+from gateway.tracing.port import CallSpan, Tracer
 from invoice.errors import InvalidRequest, InvoiceError, ShuttingDown
 
 log = structlog.get_logger()
@@ -58,7 +60,9 @@ class Interceptor(grpc.aio.ServerInterceptor):
     ``draining`` is set from then on, for handlers that would otherwise run as long as their callers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, measures: Measures | None = None, tracer: Tracer | None = None) -> None:
+        self._tracer = tracer
+        self._measures = measures or Measures()
         self._wrapped: dict[str, _Handler] = {}
         self.draining = asyncio.Event()
         self._running_count = 0
@@ -115,21 +119,31 @@ class Interceptor(grpc.aio.ServerInterceptor):
         raise TypeError(f"{method}: no wrapper for this shape of call")
 
     def _unary(self, method: str, behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+        calls = self._measures.calls_of(method)
+
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             began = time.perf_counter()
+            reason = "OK"
+            span = self._span(method, context)
             self._running_count += 1
             try:
                 self._admit(request)
                 response = await behaviour(request, context)
             except grpc.aio.AbortError:
+                reason = "ABORTED"
                 raise
             except asyncio.CancelledError:
-                _done(method, request, began, reason="CANCELLED")
+                reason = "CANCELLED"
+                _done(method, request, began, reason=reason)
                 raise
             except Exception as error:  # noqa: BLE001 - the one place where all failures are mapped
+                reason = _reason(error)
                 await _abort(context, _failed(method, request, error, began))
             finally:
                 self._ended()
+                calls.ended(reason, time.perf_counter() - began)
+                if span is not None:
+                    span.end(reason, _names(request))
             _done(method, request, began, **Tally.of(response))
             return response
 
@@ -139,10 +153,13 @@ class Interceptor(grpc.aio.ServerInterceptor):
         self, method: str, behaviour: Callable[..., AsyncGenerator[Any, None]]
     ) -> Callable[..., Awaitable[None]]:
         counted = method not in _ENDLESS
+        calls = self._measures.calls_of(method)
 
         # A coroutine that writes, since grpc.aio never closes the generator of a call that ends early.
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             began = time.perf_counter()
+            reason = "OK"
+            span = self._span(method, context)
             tally = Tally()
             self._running_count += counted
             try:
@@ -152,17 +169,28 @@ class Interceptor(grpc.aio.ServerInterceptor):
                         await context.write(response)
                         tally.add(response)
             except grpc.aio.AbortError:
+                reason = "ABORTED"
                 raise
             except (asyncio.CancelledError, grpc.aio.InternalError):  # the caller is gone
-                _done(method, request, began, reason="CANCELLED", **tally.results())
+                reason = "CANCELLED"
+                _done(method, request, began, reason=reason, **tally.results())
                 raise
             except Exception as error:  # noqa: BLE001 - as above
+                reason = _reason(error)
                 await _abort(context, _failed(method, request, error, began, **tally.results()))
             finally:
                 self._ended(counted=counted)
+                calls.ended(reason)
+                if span is not None:
+                    span.end(reason, _names(request))
             _done(method, request, began, **tally.results())
 
         return answer
+
+    def _span(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> CallSpan | None:
+        if self._tracer is None:
+            return None
+        return self._tracer.call(method, context.invocation_metadata() or ())
 
     def _ended(self, *, counted: bool = True) -> None:
         self._running_count -= counted
@@ -203,6 +231,10 @@ def _reader(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], An
     return read
 
 
+def _reason(error: Exception) -> str:
+    return error.reason if isinstance(error, InvoiceError) else "INTERNAL"
+
+
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], failed: status_pb2.Status) -> None:
     await context.abort_with_status(rpc_status.to_status(failed))
 
@@ -227,13 +259,19 @@ def _done(method: str, request: Any, began: float, *, reason: str = "OK", **resu
 
 
 def _facts(method: str, request: Any, began: float) -> dict[str, str | float]:
-    """Names, never contents: what a person needs to find the call again."""
-    facts: dict[str, str | float] = {
+    """What a person needs to find the call again."""
+    return {
         "method": method,
         "elapsed_ms": round((time.perf_counter() - began) * 1000, 2),
+        **_names(request),
     }
+
+
+def _names(request: Any) -> dict[str, str]:
+    """Names, never contents."""
+    names: dict[str, str] = {}
     for name in ("request_id", "point", "parent", "name"):
         value = getattr(request, name, "")
         if value and isinstance(value, str):
-            facts[name] = value[:200]
-    return facts
+            names[name] = value[:200]
+    return names

@@ -12,6 +12,7 @@ finishes it through the same code.
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
@@ -21,7 +22,9 @@ import structlog
 from gateway.admission import Admission
 from gateway.clock import Clock
 from gateway.job import Job, Key, StaleTaxpayer, Waiter, give_up, in_progress
+from gateway.metrics.measures import Measures, add_one
 from gateway.registry import Registry
+from gateway.tracing.port import Tracer, began_ns
 from hsm.port import Signer
 from invoice import content, marks
 from invoice.errors import (
@@ -65,7 +68,11 @@ class Issuer:
         waiting_count_max: int,
         on_issued: Callable[[Iterable[str]], None],
         clock_trusted: Callable[[Iterable[str]], bool],
+        measures: Measures | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
+        self._measures = measures or Measures()
         self._ledger = ledger
         self._signer = signer
         self._registry = registry
@@ -121,7 +128,8 @@ class Issuer:
             return waiter
         job = self._running.get((reservation.tenant, reservation.request_id))
         if job is None:
-            self._begin(Job(reservation, waiters=[waiter]))
+            traceparent = None if self._tracer is None else self._tracer.current()
+            self._begin(Job(reservation, waiters=[waiter], traceparent=traceparent))
         else:
             job.join(reservation, waiter)
             self._follower_count += 1
@@ -141,6 +149,16 @@ class Issuer:
     def _follower_ended(self, _: Waiter) -> None:
         self._follower_count -= 1
         self.admission.freed()
+
+    @property
+    def waiting_count(self) -> int:
+        """Requests that no transaction has taken yet."""
+        return len(self._waiting)
+
+    @property
+    def in_work_count(self) -> int:
+        """Requests between their arrival and their outcome, callers that joined one included."""
+        return self._in_work()
 
     def _in_work(self) -> int:
         return len(self._running) + self._follower_count
@@ -195,6 +213,7 @@ class Issuer:
         room = min(self._group_count_max, len(self._waiting))
         arrived = [self._waiting.popleft() for _ in range(room)]
         wanted = [job.reservation for job in arrived if job.reservation is not None]
+        began = time.perf_counter()
         try:
             result = await self._ledger.commit(
                 [settlement for _, settlement in signed],
@@ -203,6 +222,9 @@ class Issuer:
                 now=self._clock.now(),
                 clock_trusted=self._clock_trusted({one.type for one in wanted}),
             )
+            self._measures.committed(len(signed) + len(arrived), time.perf_counter() - began)
+            self._trace("invoice.settle", [job for job, _ in signed], began)
+            self._trace("invoice.reserve", arrived, began)
             self._hand_out([job for job, _ in signed], arrived, result)
         except LedgerUnavailable as error:
             self._fail_all((*(job for job, _ in signed), *arrived), error)
@@ -214,6 +236,7 @@ class Issuer:
         if result.clamped_s > _CLAMP_WARNING_S:
             log.warning("clock.clamped", clamped_s=round(result.clamped_s, 3))
         for job, entry in zip(signed, result.settled, strict=True):
+            add_one(self._measures.issued, entry.type)
             self._succeed(job, entry)
         fresh = [
             job
@@ -279,6 +302,7 @@ class Issuer:
         return sum(await asyncio.gather(*(self._sign(*item) for item in by_place.items())))
 
     async def _sign(self, place: _Place, pairs: list[tuple[Job, Entry]]) -> int:
+        began = time.perf_counter()
         try:
             key = await self._registry.signing_key(*place)
             signatures = await self._signer.sign(
@@ -294,9 +318,11 @@ class Issuer:
             log.exception("issue.bug")
             self._fail_all((job for job, _ in pairs), error)
             return 0
+        self._measures.signed(len(pairs), time.perf_counter() - began)
+        self._trace("invoice.sign", [job for job, _ in pairs], began)
         log.debug("sign.done", count=len(pairs), key_id=key.key_id)
         self._signed.extend(
-            (job, _settlement(entry, signature, key.key_id))
+            (job, _settlement(entry, signature, key.key_id, job.traceparent))
             for (job, entry), signature in zip(pairs, signatures, strict=True)
         )
         self._work.set()
@@ -337,19 +363,28 @@ class Issuer:
         self.admission.freed()
         return True
 
+    def _trace(self, name: str, jobs: Iterable[Job], began: float) -> None:
+        """Tell of a step that ``jobs`` took together and that began at ``began`` of ``perf_counter``."""
+        if self._tracer is None:
+            return
+        traced = [job.traceparent for job in jobs if job.traceparent is not None]
+        if traced:
+            self._tracer.step(name, traced, began_ns=began_ns(began))
+
     def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-def _settlement(entry: Entry, signature: bytes, key_id: str) -> Settlement:
+def _settlement(entry: Entry, signature: bytes, key_id: str, traceparent: str | None) -> Settlement:
     return Settlement(
         entry=entry,
         signature=signature,
         key_id=key_id,
         check_code=marks.check_code(signature, entry.type),
         fiscal_code=marks.fiscal_code(signature, entry.type),
+        traceparent=traceparent,
     )
 
 

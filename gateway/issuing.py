@@ -11,6 +11,7 @@ from gateway.deadline import Deadline
 from gateway.issue import Issuer
 from gateway.job import Issued, StaleTaxpayer, Waiter, in_progress
 from gateway.lanes import SHORT_LINE_COUNT_MAX, Lanes
+from gateway.metrics.measures import Measures, add_one
 from gateway.prepare import LINE_COUNT_MAX, Prepared, Preparer
 from gateway.registry import Registry
 from invoice import content
@@ -19,12 +20,14 @@ from invoice.errors import (
     DeadlineTooShort,
     InProgress,
     InvalidInvoice,
+    InvoiceError,
     NumberBlankVoided,
     RequestIdReused,
 )
 from invoice.lifecycle import InvoiceState
 from ledger.port import Ledger
 from ledger.records import Entry, Reservation
+from taxcontrol.v1 import error_reason_pb2
 from taxcontrol.v1 import invoice_service_pb2 as pb2
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
@@ -84,8 +87,15 @@ class Issuing:
     """Takes requests through their check and the issuer to their outcome."""
 
     def __init__(
-        self, *, issuer: Issuer, preparer: Preparer, ledger: Ledger, registry: Registry
+        self,
+        *,
+        issuer: Issuer,
+        preparer: Preparer,
+        ledger: Ledger,
+        registry: Registry,
+        measures: Measures | None = None,
     ) -> None:
+        self._refused = (measures or Measures()).refused
         self._issuer = issuer
         self._preparer = preparer
         self._ledger = ledger
@@ -94,6 +104,13 @@ class Issuing:
 
     async def one(self, ask: Ask, deadline: Deadline) -> Issued:
         """Issue one, or raise why not."""
+        try:
+            return await self._one(ask, deadline)
+        except InvoiceError as error:
+            add_one(self._refused, error.reason)
+            raise
+
+    async def _one(self, ask: Ask, deadline: Deadline) -> Issued:
         with self._issuer.admission.admitted(1, ask.checked_line_count):
             begun = self.begin(await self.look(ask, deadline, self._lanes))
         if isinstance(begun, Issued):
@@ -153,6 +170,8 @@ class Issuing:
     async def result(self, request_id: str, outcome: Outcome) -> pb2.BatchIssueResult:
         """One item's result on the wire."""
         if not isinstance(outcome, Issued):
+            name = error_reason_pb2.ErrorReason.Name(outcome.reason)
+            add_one(self._refused, name.removeprefix("ERROR_REASON_"))
             return pb2.BatchIssueResult(request_id=request_id, failure=outcome)
         try:
             issued = convert.issued(outcome.entry, await self.algorithm(outcome.entry))

@@ -32,7 +32,8 @@ Waiter = asyncio.Future[Issued]
 class Job:
     """The work on one request id.
 
-    ``reservation`` is None for an orphan, ``entry`` until a number is taken. ``repeats`` asked for
+    ``reservation`` is None for an orphan, ``entry`` until a number is taken. ``traceparent`` is that of the
+    call that came first, when it is traced. ``repeats`` asked for
     the same again meanwhile; ``followers`` ask for something else under the same id. ``elsewhere``:
     another process holds the entry, and this job only looks how it ends.
     """
@@ -41,6 +42,7 @@ class Job:
     entry: Entry | None = None
     replayed: bool = False
     elsewhere: bool = False
+    traceparent: str | None = None
     waiters: list[Waiter] = field(default_factory=list)
     repeats: list[Waiter] = field(default_factory=list)
     followers: list[tuple[Reservation, Waiter]] = field(default_factory=list)

@@ -22,6 +22,10 @@ from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError
 from gateway.draw import Drawer
 from gateway.issue import Issuer
+from gateway.metrics.gathering import Gathering
+from gateway.metrics.listener import Listener
+from gateway.metrics.measures import Measures
+from gateway.metrics.sources import IssueQueue, Sources
 from gateway.parts import TENANT, Parts, Workings
 from gateway.reading import open_reading
 from gateway.registry import Registry
@@ -29,6 +33,7 @@ from gateway.return_stock import Returner
 from gateway.serving import Serving
 from gateway.statements import Statements
 from gateway.sweep import Sweep
+from gateway.tracing.opening import tracer_for
 from gateway.upload.uploader import Uploader
 from gateway.voids import Voids
 from hsm.signer import Pkcs11Signer
@@ -42,7 +47,7 @@ def assemble(config: Config) -> Parts:
     """Make the parts that ``config`` asks for; nothing is opened yet.
 
     Raises:
-        ConfigError: An authority's root certificates cannot be read.
+        ConfigError: An authority's root certificates cannot be read, or tracing is not installed.
     """
     clock = SystemClock()
     channels: list[GrpcAuthority] = []
@@ -59,13 +64,20 @@ def assemble(config: Config) -> Parts:
         tax=bureau(config.authority),
         finance=None if config.finance is None else bureau(config.finance),
     )
+    measures = Measures()
+    ledger = SqliteLedger(config.ledger.path, verify=verify, on_commit=measures.ledger_commit_s.add)
+    signer = Pkcs11Signer(config.hsm)
     return Parts(
         config=config,
-        ledger=SqliteLedger(config.ledger.path, verify=verify),
-        signer=Pkcs11Signer(config.hsm),
+        ledger=ledger,
+        signer=signer,
         authorities=authorities,
         channels=tuple(channels),
         clock=clock,
+        measures=measures,
+        device=signer.state,
+        store=ledger.state,
+        tracer=tracer_for(config.tracing),
     )
 
 
@@ -90,7 +102,10 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             clock=clock,
             rng=SystemRandom(),
             on_recorded=hub.stir,
+            tracer=parts.tracer,
         )
+        if parts.tracer is not None:
+            stack.push_async_callback(parts.tracer.close)
         await parts.ledger.start(worker, clock.now())
         stack.push_async_callback(parts.ledger.close)
         await parts.signer.start()
@@ -117,6 +132,8 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             waiting_count_max=config.issue.waiting_count_max,
             on_issued=woken,
             clock_trusted=parts.authorities.clock_trusted,
+            measures=parts.measures,
+            tracer=parts.tracer,
         )
         await issuer.start()
         stack.push_async_callback(issuer.close, grace_s=config.server.drain_s)
@@ -126,6 +143,7 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             registry=registry,
             clock=clock,
             on_settled=woken,
+            tracer=parts.tracer,
         )
         stack.push_async_callback(statements.close, grace_s=config.server.drain_s)
         sweep = Sweep(
@@ -160,12 +178,36 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             ),
         )
         serving = Serving(parts, workings)
+        if config.metrics is not None:
+            listener = Listener(
+                config.metrics.listen, Gathering(_sources(parts, issuer, serving)).text
+            )
+            listener.start()
+            stack.push_async_callback(listener.stop)
         address = await serving.start()
         stack.push_async_callback(serving.stop)
         log.info("gateway.started", address=address, worker=worker)
         yield address
         log.info("gateway.stopping")
     log.info("gateway.stopped")
+
+
+def _sources(parts: Parts, issuer: Issuer, serving: Serving) -> Sources:
+    """Where a scrape looks."""
+    count_max = parts.config.issue.waiting_count_max
+    return Sources(
+        measures=parts.measures,
+        now=parts.clock.now,
+        queue=lambda: IssueQueue(
+            waiting_count=issuer.waiting_count,
+            in_work_count=issuer.in_work_count,
+            in_work_count_max=count_max,
+        ),
+        ready=serving.ready,
+        device=parts.device,
+        store=parts.store,
+        spans=None if parts.tracer is None else parts.tracer.counts,
+    )
 
 
 def _wake(uploader: Uploader, hub: ChangeHub, tax_numbers: Iterable[str]) -> None:

@@ -61,7 +61,13 @@ def add_servicers(
     preparer = Preparer(
         registry=registry, signer=parts.signer, authorities=parts.authorities, tenant=TENANT
     )
-    issuing = Issuing(issuer=workings.issuer, preparer=preparer, ledger=ledger, registry=registry)
+    issuing = Issuing(
+        issuer=workings.issuer,
+        preparer=preparer,
+        ledger=ledger,
+        registry=registry,
+        measures=parts.measures,
+    )
     invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server(
         InvoiceServicer(
             issuing=issuing,

@@ -45,7 +45,7 @@ class Serving:
         self._config = parts.config.server
         self._clock = parts.clock
         self._hub = workings.reading.hub
-        self._interceptor = Interceptor()
+        self._interceptor = Interceptor(parts.measures, parts.tracer)
         self._server = grpc.aio.server(interceptors=[self._interceptor], options=_OPTIONS)
         health_servicer = health.aio.HealthServicer()
         self._readiness = Readiness(
@@ -60,6 +60,10 @@ class Serving:
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, self._server)
         names = (*NEEDS, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
+
+    def ready(self) -> dict[str, bool]:
+        """Which service is ready; ``""`` is the whole. From any thread."""
+        return self._readiness.known()
 
     async def start(self) -> str:
         """Bind, look around, serve; the answer is ``host:port`` with the real port."""

@@ -5,6 +5,7 @@ for each request id. What a dead process has decided is signed by the sweep thro
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from gateway.clock import Clock
 from gateway.deadline import Deadline
 from gateway.job import Key
 from gateway.registry import Registry
+from gateway.tracing.port import Tracer, began_ns
 from hsm.port import DeviceKey, Signer
 from hsm.verify import verify
 from invoice import content
@@ -76,7 +78,9 @@ class Statements:
         registry: Registry,
         clock: Clock,
         on_settled: Callable[[Iterable[str]], None],
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._ledger = ledger
         self._signer = signer
         self._registry = registry
@@ -166,17 +170,30 @@ class Statements:
     async def _finished(self, record: StatementRecord, *, replayed: bool) -> Stated:
         """From wherever a statement stands to its end. The decision stands, whatever fails here."""
         if record.signature is None:
+            # The task began in that of the call, so the call's trace is current here too.
+            traceparent = None if self._tracer is None else self._tracer.current()
             key = await self._key(record)
+            began = time.perf_counter()
             digest = content.digest(record.kind.tag, record.content)
             (signature,) = await self._signer.sign(key, [digest])
             if not verify(key.public_key, key.algorithm, digest, signature):
                 raise HsmUnavailable("the device returned a wrong signature", retry_s=1.0)
+            self._trace("statement.sign", traceparent, began)
+            began = time.perf_counter()
             record = await self._ledger.settle_statement(
-                record, signature=signature, key_id=key.key_id, now=self._clock.now()
+                replace(record, traceparent=traceparent),
+                signature=signature,
+                key_id=key.key_id,
+                now=self._clock.now(),
             )
+            self._trace("statement.settle", traceparent, began)
             log.info("statement.settled", kind=record.kind, code=record.code, number=record.number)
             self._on_settled((record.tax_number,))
         return await self._stated(record, replayed)
+
+    def _trace(self, name: str, traceparent: str | None, began: float) -> None:
+        if self._tracer is not None and traceparent is not None:
+            self._tracer.step(name, [traceparent], began_ns=began_ns(began))
 
     async def _key(self, record: StatementRecord) -> DeviceKey:
         try:

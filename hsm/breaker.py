@@ -35,6 +35,11 @@ class Breakers:
         """Put ``key`` back in service; True when it was out of it."""
         return self.open.pop(key.key_id, None) is not None
 
+    @property
+    def known_count(self) -> int:
+        """How many keys are served here."""
+        return len(self._known)
+
     def served(self, count_max: int) -> list[DeviceKey]:
         """Return known keys that are in service, at most ``count_max``."""
         served = (key for key in self._known.values() if key.key_id not in self.open)

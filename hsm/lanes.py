@@ -138,6 +138,16 @@ class Lanes(Generic[S]):
         self._abandoned = [lane for lane in self._abandoned if lane.thread.is_alive()]
         return len(self._abandoned)
 
+    @property
+    def busy_count(self) -> int:
+        """Lanes that are in the device at this moment. Read from any thread."""
+        return sum(lane.busy_since is not None for lane in list(self._lanes))
+
+    @property
+    def hanging_count(self) -> int:
+        """As ``abandoned_count``, and changes nothing: read from any thread."""
+        return sum(lane.thread.is_alive() for lane in list(self._abandoned))
+
     def start(self) -> None:
         """Start the threads. Seats open their sessions when they are first needed."""
         self._lanes = [self._lane() for _ in range(self._count)]

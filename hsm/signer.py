@@ -27,6 +27,7 @@ from hsm.module import Cryptoki, Module
 from hsm.port import DIGEST_BYTES, Algorithm, DeviceKey
 from hsm.selftest import self_test
 from hsm.session import KeySession
+from hsm.state import DeviceState
 from hsm.token import Token
 from invoice.errors import HsmUnavailable
 
@@ -49,6 +50,8 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Counts:
     """What happened since start, for metrics."""
 
+    calls: int = 0
+    failures: int = 0
     late: int = 0
     wrong_signatures: int = 0
     breaks: int = 0
@@ -131,9 +134,11 @@ class Pkcs11Signer:
         self._breakers.know(key)
         chunks = _chunks(digests, _CHUNK_MIN[key.algorithm], self._config.lanes)
         works = [partial(KeySession.sign, key=key, digests=chunk) for chunk in chunks]
+        self.counts.calls += 1
         try:
             signed = await self._opened().run(works)
         except (DeviceAway, HsmError) as error:
+            self.counts.failures += 1
             self._judge(key, error)
             raise HsmUnavailable(
                 f"the signing device is away: {error}", retry_s=self._config.probe_s
@@ -162,6 +167,23 @@ class Pkcs11Signer:
         """Say whether the key's breaker is closed, in an open device."""
         opened = self._lanes is not None and not self._lanes.closed
         return opened and key_id not in self._breakers.open
+
+    def state(self) -> DeviceState:
+        """What can be counted at this moment. From any thread; changes nothing."""
+        counts, lanes = self.counts, self._lanes
+        return DeviceState(
+            call_count=counts.calls,
+            failure_count=counts.failures,
+            late_count=counts.late,
+            wrong_signature_count=counts.wrong_signatures,
+            break_count=counts.breaks,
+            probe_count=counts.probes,
+            key_count=self._breakers.known_count,
+            open_breaker_count=len(self._breakers.open),
+            lane_count=self._config.lanes,
+            busy_lane_count=0 if lanes is None else lanes.busy_count,
+            hanging_lane_count=0 if lanes is None else lanes.hanging_count,
+        )
 
     def _open(self) -> tuple[Token, Cryptoki]:
         config = self._config

@@ -45,6 +45,15 @@ SELECT event_id, not_before, batch_count_max
   FROM outbox
  WHERE not_before > ? OR batch_count_max < 1
 """
+# W3C's form, version 00. What is none would be left out of its trace without a word.
+_UNTRACEABLE = """
+SELECT event_id
+  FROM outbox
+ WHERE traceparent IS NOT NULL
+   AND (length(traceparent) <> 55 OR traceparent NOT GLOB '00-*-*-[0-9a-f][0-9a-f]'
+        OR substr(traceparent, 4, 32) GLOB '*[^0-9a-f]*'
+        OR substr(traceparent, 37, 16) GLOB '*[^0-9a-f]*')
+"""
 # Whoever puts an event off means moments; the rest is left for clocks.
 _PUT_OFF_S_MAX: Final = 48 * 3600.0
 
@@ -62,6 +71,8 @@ def check_events(connection: apsw.Connection, tally: Tally) -> Iterator[Finding]
         if wrong_time:
             yield found("I6_UPLOADED", subject, "its time is not that of what it reports")
     yield from _check_pace(connection)
+    for (event_id,) in fetch(connection, _UNTRACEABLE):
+        yield found("I6_TRACED", f"events/{event_id}", "what it calls its trace is none")
 
 
 def _check_pace(connection: apsw.Connection) -> Iterator[Finding]:

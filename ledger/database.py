@@ -9,6 +9,7 @@ Nothing is answered from a file that is not the one opened at start: each piece 
 before it begins and again before its answer leaves.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -48,8 +49,17 @@ _REFUSALS = (
 class Database:
     """The one writer of a ledger file. Used by one thread."""
 
-    def __init__(self, path: Path, connect: Connect, steps: tuple[Migration, ...]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connect: Connect,
+        steps: tuple[Migration, ...],
+        *,
+        on_commit: Callable[[float], None] | None = None,
+    ) -> None:
+        """``on_commit`` hears, on the writing thread, how many seconds each COMMIT took."""
         self._path = path
+        self._on_commit = on_commit
         self._connect = connect
         self._steps = steps
         self._connection: apsw.Connection | None = None
@@ -116,11 +126,14 @@ class Database:
             self._checkpoint_at = _BUSY_PAGES
 
     def _commit(self, connection: apsw.Connection) -> None:
+        began = time.perf_counter()
         try:
             connection.execute("COMMIT")
         except apsw.Error as error:
             self._abandon()
             raise unavailable(error) from error
+        if self._on_commit is not None:
+            self._on_commit(time.perf_counter() - began)
         pages = self._log_pages
         if pages >= self._checkpoint_at:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)

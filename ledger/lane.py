@@ -47,6 +47,11 @@ class Lane:
         # answered is unknown anyway.
         self._thread = Thread(target=self._work, name=name, daemon=True)
 
+    @property
+    def waiting_count(self) -> int:
+        """How many pieces of work wait. Read from any thread."""
+        return self._queue.qsize()
+
     def start(self) -> None:
         """Start the thread. A lane starts once."""
         self._thread.start()

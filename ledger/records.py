@@ -164,13 +164,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """The signature of one reserved entry, with the marks derived from it."""
+    """The signature of one reserved entry, with the marks derived from it.
+
+    ``traceparent`` is kept with its event; None unless the call that asked for it is traced.
+    """
 
     entry: Entry
     signature: bytes
     key_id: str
     check_code: str
     fiscal_code: str
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +212,7 @@ class StatementRecord:
 
     Decided when it is reserved, in effect once it is settled. ``request_id`` is that of the void.
     ``statement_time`` is unix seconds; ``signature`` is over ``kind.tag`` and ``content``.
+    ``traceparent`` is on its way to its event: to be settled with, never read.
     """
 
     tenant: str
@@ -226,6 +231,7 @@ class StatementRecord:
     reserved_at: float
     signature: bytes | None = None
     key_id: str = ""
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +377,7 @@ class OutboxItem:
     key_id: str
     attempt_count: int
     original: OriginalStatement | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,8 @@ VALUES {rows}
 """,
     column_count=6,
 )
+# Few are traced, so the others do not pay for a column more.
+_TRACE = "UPDATE outbox SET traceparent = ? WHERE invoice_id = ? AND event = 'ISSUE'"
 
 
 def settle(
@@ -100,6 +102,9 @@ def _store(connection: apsw.Connection, won: Sequence[tuple[int, Settlement]], n
     _ISSUE.run(connection, [invoice_id for invoice_id, _ in won])
     _SIGN.run(connection, signatures)
     _SEND.run(connection, events)
+    for invoice_id, settlement in won:
+        if settlement.traceparent is not None:
+            connection.execute(_TRACE, (settlement.traceparent, invoice_id))
     if reds:
         for meter, change in count_issued(connection, reds, original_of):
             changes[meter].append(change)

@@ -73,6 +73,7 @@ from ledger.records import (
     UploadControlRecord,
 )
 from ledger.secrets import Secrets
+from ledger.state import StoreState, state_of
 from ledger.turns import Turns
 from ledger.verdicts import record_verdicts
 
@@ -85,6 +86,7 @@ class SqliteLedger:
     ``verify(public_key, algorithm, digest, signature)`` judges signatures when the books are
     checked; what it cannot read it may answer with ValueError. ``connect`` makes connections,
     ``steps`` are the migrations, ``boot`` tells the machine's time: other than usual only in tests.
+    ``on_commit`` hears, on the writing thread, how many seconds each commit took.
     """
 
     def __init__(
@@ -95,13 +97,16 @@ class SqliteLedger:
         connect: Connect = apsw.Connection,
         steps: tuple[Migration, ...] | None = None,
         boot: Callable[[], permits.Boot] = permits.this_boot,
+        on_commit: Callable[[float], None] | None = None,
     ) -> None:
         self._path = path
         self._verify = verify
         self._connect = connect
         self._boot = boot
         self._secrets = Secrets()
-        self._database = Database(path, connect, shipped() if steps is None else steps)
+        self._database = Database(
+            path, connect, shipped() if steps is None else steps, on_commit=on_commit
+        )
         self._reader = Reader(path, connect, self._database.place)
         self._writing = Lane("ledger-write", idle=self._database.rest)
         self._reading = Lane("ledger-read", finishes_all=False)
@@ -135,6 +140,10 @@ class SqliteLedger:
     async def ping(self) -> None:
         """See the port."""
         await self._write(workers.touch)
+
+    def state(self) -> StoreState:
+        """Sizes and the writer's queue. From any thread; ``OSError`` when the folder is gone."""
+        return state_of(self._path, waiting_count=self._writing.waiting_count)
 
     async def beat(self, worker: str, now: float) -> None:
         """See the port."""

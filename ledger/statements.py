@@ -64,6 +64,7 @@ _SEND = """
 INSERT INTO outbox (tax_number, invoice_id, event, state, issue_time, family_id)
 VALUES (?, ?, ?, 'PENDING', ?, ?)
 """
+_TRACE = "UPDATE outbox SET traceparent = ? WHERE invoice_id = ? AND event = ?"
 
 
 def find_statement(
@@ -154,6 +155,8 @@ def settle(
     settled = fetch(connection, _SETTLE, (signature, key_id, record.tenant, record.request_id))
     for invoice_id, kind, statement_time in settled:
         _take_effect(connection, invoice_id, StatementKind(kind), statement_time, now)
+        if record.traceparent is not None:
+            connection.execute(_TRACE, (record.traceparent, invoice_id, kind))
     return _found(connection, record.tenant, record.request_id)
 
 

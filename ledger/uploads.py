@@ -92,8 +92,9 @@ _OPEN = (
 )
 _ITEMS = """
 SELECT m.event_id, m.event, i.code, i.number, m.attempt_count, i.machine_number, c.content,
-       s.signature, s.key_id, t.machine_number, t.content, t.signature, t.key_id
+       s.signature, s.key_id, t.machine_number, t.content, t.signature, t.key_id, o.traceparent
   FROM submission_item AS m
+  LEFT JOIN outbox AS o ON o.event_id = m.event_id
   JOIN invoice AS i ON i.invoice_id = m.invoice_id
   LEFT JOIN content AS c ON c.invoice_id = m.invoice_id
   LEFT JOIN signature AS s ON s.invoice_id = m.invoice_id
@@ -229,7 +230,7 @@ def _certificates(
 
 
 def _item(row: Row) -> OutboxItem:
-    event_id, event, code, number, attempt_count, _, *invoice = row
+    event_id, event, code, number, attempt_count, _, *invoice, traceparent = row
     content, signature, key_id, _, *statement = invoice
     original = None
     if event == "VOID":
@@ -246,4 +247,5 @@ def _item(row: Row) -> OutboxItem:
         key_id=key_id,
         attempt_count=attempt_count,
         original=original,
+        traceparent=traceparent,
     )

@@ -53,12 +53,16 @@ class Unaccepted:
 
 @dataclass(slots=True, eq=False)
 class Awaited:
-    """A submission with a serial and no results. ``event_ids`` by (event, code, number)."""
+    """A submission with a serial and no results. ``event_ids`` by (event, code, number).
+
+    ``traces`` are the traceparents of its events, by event id.
+    """
 
     submission_id: str
     acceptance_serial: str
     event_ids: dict[tuple[str, str, str], int]
     due_at: float
+    traces: dict[int, str] = field(default_factory=dict)
     poll_count: int = 0  # answered, but not done
     failure_count: int = 0  # not answered, in a row
 

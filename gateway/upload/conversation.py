@@ -16,11 +16,13 @@ import structlog
 
 from authority.port import Acceptance, Authority, SubmissionResult, Throttled
 from gateway.clock import Clock
+from gateway.tracing.port import Tracer
 from gateway.upload.agenda import Agenda, Awaited, Unaccepted
 from gateway.upload.backoff import Backoff
 from gateway.upload.link import Link
 from gateway.upload.messages import awaited, named, names_of, sent, verdicts_of
 from gateway.upload.pacer import Pacer
+from gateway.upload.told import Told, traces_of
 from invoice.errors import AuthorityRefused, AuthorityUnavailable
 from invoice.lifecycle import UploadState
 from ledger.port import Ledger
@@ -64,7 +66,9 @@ class Conversation:
         pacer: Pacer,
         link: Link,
         on_recorded: Callable[[Iterable[str]], None],
+        tracer: Tracer | None = None,
     ) -> None:
+        self._told = Told(tracer)
         self._tax_number = tax_number
         self._ledger = ledger
         self._authority = authority
@@ -78,20 +82,26 @@ class Conversation:
 
     async def resolve(self, item: Unaccepted, permit: Permit | None) -> None:
         """Get a serial for ``item``: ask when it may be there already, else send it."""
+        began, step = self._told.began(), "upload.ask" if _asks(item) else "upload.submit"
         try:
             acceptance = await self._ask_or_send(item, permit)
         except Throttled:
+            self._told.sent(step, item.submission, began, "THROTTLED")
             self._agenda.unaccepted.append(item)
         except AuthorityUnavailable as error:
+            self._told.sent(step, item.submission, began, error.reason)
             await self._in_doubt(item, error)
         except AuthorityRefused as error:
+            self._told.sent(step, item.submission, began, error.facts["authority_reason"])
             await self._refused(item, error)
         else:
+            self._told.sent(step, item.submission, began)
             await self._resolved(item, acceptance)
 
     async def poll(self, asked: Sequence[Awaited], permit: Permit | None) -> None:
         """Ask for the results of ``asked`` in one call."""
         serials = [each.acceptance_serial for each in asked]
+        began = self._told.began()
         try:
             results = await self._call(
                 permit,
@@ -107,7 +117,7 @@ class Conversation:
             self._held(error)
             self._ask_later(asked)
         else:
-            await self._take_results(asked, results)
+            await self._take_results(asked, results, began)
 
     async def _call(self, permit: Permit | None, call: Awaitable[_T]) -> _T:
         """Make a call under its permit and learn from it how the authority stands to us."""
@@ -143,7 +153,7 @@ class Conversation:
 
     async def _ask_or_send(self, item: Unaccepted, permit: Permit | None) -> Acceptance | None:
         submission = item.submission
-        if item.doubtful and not item.absent:
+        if _asks(item):
             return await self._call(
                 permit,
                 self._authority.get_submission(
@@ -193,7 +203,7 @@ class Conversation:
 
     async def _refused(self, item: Unaccepted, error: AuthorityRefused) -> None:
         reason, count = error.facts["authority_reason"], len(item.submission.items)
-        if reason in _SENDER_REFUSALS or (item.doubtful and not item.absent):
+        if reason in _SENDER_REFUSALS or _asks(item):
             self._held(error)
             item.due_at = self._link.silent_until
             self._agenda.unaccepted.append(item)
@@ -218,7 +228,9 @@ class Conversation:
     async def _reject(self, submission: Submission, reason: str) -> None:
         [item] = submission.items
         verdict = EventVerdict(event_id=item.event_id, state=UploadState.REJECTED, reason=reason)
+        began = self._told.began()
         await self._record(submission.submission_id, [verdict], {item.event_id: named(item)})
+        self._told.judged(submission.submission_id, [verdict], traces_of(submission), began)
 
     def _throttled(self, error: Throttled) -> None:
         pause_s = self._pacer.throttled(error.retry_s)
@@ -238,17 +250,20 @@ class Conversation:
         self._agenda.awaited.extend(asked)
 
     async def _take_results(
-        self, asked: Sequence[Awaited], results: Sequence[SubmissionResult]
+        self, asked: Sequence[Awaited], results: Sequence[SubmissionResult], began: float
     ) -> None:
         by_serial = {result.acceptance_serial: result for result in results}
         for each in asked:
             each.failure_count = 0
-            await self._take_result(each, by_serial.get(each.acceptance_serial))
+            await self._take_result(each, by_serial.get(each.acceptance_serial), began)
 
-    async def _take_result(self, asked: Awaited, result: SubmissionResult | None) -> None:
+    async def _take_result(
+        self, asked: Awaited, result: SubmissionResult | None, began: float
+    ) -> None:
         verdicts = [] if result is None else verdicts_of(asked, result)
         if len(verdicts) == len(asked.event_ids):
             await self._record(asked.submission_id, verdicts, names_of(asked))
+            self._told.judged(asked.submission_id, verdicts, asked.traces, began)
             return
         if result is None or result.done:
             # The authority took it, so it owes a verdict on each: keep asking, and say so.
@@ -282,3 +297,8 @@ class Conversation:
                 reasons=dict(Counter(verdict.reason or str(state) for verdict in refused)),
                 invoices=[names[verdict.event_id] for verdict in refused[:_NAMED_COUNT_MAX]],
             )
+
+
+def _asks(item: Unaccepted) -> bool:
+    """Whether ``item`` is asked about, since it may be there already, and not sent."""
+    return item.doubtful and not item.absent

@@ -3,6 +3,7 @@
 from authority.port import Event, OriginalStatement, SubmissionResult, UploadItem
 from authority.port import Submission as SentSubmission
 from gateway.upload.agenda import Awaited
+from gateway.upload.told import traces_of
 from invoice.lifecycle import UploadState
 from ledger.records import EventVerdict, OutboxItem, Submission
 
@@ -16,6 +17,7 @@ def awaited(submission: Submission, acceptance_serial: str, due_at: float) -> Aw
             (item.event, item.code, item.number): item.event_id for item in submission.items
         },
         due_at=due_at,
+        traces=traces_of(submission),
     )
 
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 from authority.port import SUBMIT_COUNT_MAX
 from gateway.authorities import Authorities, office_of
 from gateway.clock import Clock
+from gateway.tracing.port import Tracer
 from gateway.upload.agenda import IN_FLIGHT_COUNT_MAX, Agenda, Unaccepted, Work
 from gateway.upload.control import in_force, silent_s
 from gateway.upload.conversation import Conversation
@@ -49,7 +50,9 @@ class Stream:
         reaches: Mapping[Office, Reach],
         guard: Callable[[Window], Guard],
         on_recorded: Callable[[Iterable[str]], None],
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._tax_number = tax_number
         self._tenant = tenant
         self._ledger = ledger
@@ -168,6 +171,7 @@ class Stream:
             pacer=self._pacer,
             link=self._link,
             on_recorded=self._on_recorded,
+            tracer=self._tracer,
         )
         for submission in await self._ledger.open_submissions(self._tax_number):
             await self._take_up(submission)

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.authorities import Authorities
 from gateway.clock import Clock
+from gateway.tracing.port import Tracer
 from gateway.upload.backoff import Backoff
 from gateway.upload.pacer import Guard, SteadyTime, throttler
 from gateway.upload.reach import Reach
@@ -57,7 +58,9 @@ class Uploader:
         discover_s: float = 5.0,
         guard: Callable[[Window], Guard] = throttler,
         on_recorded: Callable[[Iterable[str]], None] = _tell_nobody,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._tenant = tenant
         self._ledger = ledger
         self._authorities = authorities
@@ -138,6 +141,7 @@ class Uploader:
             reaches=self._reaches,
             guard=self._guard,
             on_recorded=self._on_recorded,
+            tracer=self._tracer,
         )
 
     async def _discover(self) -> None:

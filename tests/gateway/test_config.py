@@ -79,6 +79,17 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
             GOOD + '[finance]\ntarget = "x"\ntimeout_s = 0\n',
             "finance.timeout_s must be in (0, 120]",
         ),
+        (GOOD + "[metrics]\n", "metrics.listen is missing"),
+        (GOOD + '[metrics]\nlisten = "9464"\n', "metrics.listen must be host:port"),
+        (GOOD + '[metrics]\nlisten = ":0"\nport = 1\n', "unknown key metrics.port"),
+        (GOOD + "[tracing]\nsample_ratio = 1.0\n", "tracing.endpoint is missing"),
+        (GOOD + '[tracing]\nendpoint = "a:1"\n', "tracing.endpoint must be http://host:port"),
+        (GOOD + '[tracing]\nendpoint = "ftp://a:1"\n', "tracing.endpoint must be http://host:port"),
+        (GOOD + '[tracing]\nendpoint = "http://a"\n', "tracing.endpoint must be host:port"),
+        (
+            GOOD + '[tracing]\nendpoint = "http://a:1"\nsample_ratio = 1.5\n',
+            "tracing.sample_ratio must be in [0, 1], not 1.5",
+        ),
         ("[ledger", "not TOML"),
     ],
 )
@@ -106,6 +117,13 @@ async def test_the_finance_department_is_another_authority_and_may_be_left_out(
     assert "finance.target = '127.0.0.1:2'" in configuration.effective(config)
     with pytest.raises(ConfigError, match=r"finance\.root_certificates cannot be read"):
         server.assemble(config)
+
+
+def test_without_their_sections_nothing_listens_and_nothing_is_traced(tmp_path: Path) -> None:
+    config = configuration.read(written(tmp_path, GOOD))
+
+    assert (config.metrics, config.tracing) == (None, None)
+    assert "metrics = (none)" in configuration.effective(config)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -127,6 +127,10 @@ def test_empty_books_balance(tmp_path: Path) -> None:
             "UPDATE change SET what = iif(what = 'ISSUED', 'ACCEPTED', 'ISSUED') WHERE invoice_id = 5"
         ]),
         ("I6_UPLOADED", ["UPDATE outbox SET not_before = 9e15 WHERE invoice_id = 12"]),
+        ("I6_TRACED", ["UPDATE outbox SET traceparent = 'somewhere' WHERE invoice_id = 12"]),
+        ("I6_TRACED", [
+            "UPDATE outbox SET traceparent = '00-' || hex(zeroblob(15)) || 'xy-' || hex(zeroblob(8)) || '-01' WHERE invoice_id = 12"
+        ]),
         ("I6_UPLOADED", ["UPDATE outbox SET not_before = 9e999 WHERE invoice_id = 12"]),
         ("I6_UPLOADED", [
             "PRAGMA ignore_check_constraints = 1",
