@@ -235,6 +235,7 @@ async def stock_up(
         holding_count_max=dict.fromkeys(types, 1_000_000),
         offline_limits=OfflineLimits(),
         windows=(),
+        registered_at=desk.clock.now(),
     )
     await desk.ledger.register(record, bound(f"register-{label}"), act)
     for type_ in types:
