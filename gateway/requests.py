@@ -51,6 +51,13 @@ def act(reason: str, now: float) -> Act:
     return Act(actor=ACTOR, reason=reason, at=now)
 
 
+def act_for_reason(reason: str, now: float) -> Act:
+    """The same of a write that needs a reason. Raise ``InvalidRequest`` without one."""
+    if not reason.strip():
+        raise InvalidRequest("reason", "FIELD_REQUIRED", "goes on the audit record")
+    return act(reason, now)
+
+
 def check_statement_reason(reason: str) -> None:
     """Raise ``InvalidRequest`` unless ``reason`` can stand in a signed statement."""
     if not reason.strip():

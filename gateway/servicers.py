@@ -91,7 +91,7 @@ def add_servicers(
         server,
     )
     stock_service_pb2_grpc.add_StockServiceServicer_to_server(
-        StockServicer(ledger=ledger, registry=registry, tenant=TENANT), server
+        StockServicer(ledger=ledger, registry=registry, clock=clock, tenant=TENANT), server
     )
     registrar = Registrar(ledger=ledger, authorities=parts.authorities, signer=parts.signer)
     taxpayer_service_pb2_grpc.add_TaxpayerServiceServicer_to_server(

@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from gateway import convert, requests
+from gateway import convert, offline_wire, requests
 from gateway.clock import Clock
 from gateway.registry import Registry
 from gateway.upload.control import in_force
@@ -27,7 +27,7 @@ from ledger.records import (
     UnuploadedRecord,
     UploadControlRecord,
 )
-from quota.offline import OfflineLimits
+from quota.offline import OfflineLimits, worst
 from taxcontrol.admin.v1 import taxpayer_pb2, upload_admin_service_pb2_grpc, upload_pb2
 from taxcontrol.admin.v1 import upload_admin_service_pb2 as pb2
 from taxcontrol.v1 import invoice_pb2
@@ -67,8 +67,9 @@ class UploadAdminServicer(upload_admin_service_pb2_grpc.UploadAdminServiceServic
         record = await self._registry.record(self._tenant, tax_number)
         backlog = await self._ledger.backlog(self._tenant, tax_number)
         pace = await self._uploader.status(tax_number)
-        status = _status(backlog, pace, record.offline_limits)
-        _show_control(status, await self._ledger.upload_control(tax_number), self._clock.now())
+        now = self._clock.now()
+        status = _status(backlog, pace, record.limits_in_force, now)
+        _show_control(status, await self._ledger.upload_control(tax_number), now)
         return pb2.GetUploadStatusResponse(status=status)
 
     async def ListUnuploaded(
@@ -163,9 +164,7 @@ class UploadAdminServicer(upload_admin_service_pb2_grpc.UploadAdminServiceServic
 
     def _act(self, reason: str) -> Act:
         """Who does it and why; raise ``InvalidRequest`` unless a reason is given."""
-        if not reason.strip():
-            raise InvalidRequest("reason", "FIELD_REQUIRED", "goes on the audit record")
-        return requests.act(reason, self._clock.now())
+        return requests.act_for_reason(reason, self._clock.now())
 
 
 def _invoices(names: Sequence[str], tax_number: str) -> list[tuple[str, str]]:
@@ -229,7 +228,7 @@ def _show_control(wire: upload_pb2.UploadStatus, control: UploadControlRecord, n
 
 
 def _status(
-    backlog: BacklogRecord, pace: UploadStatus, limits: OfflineLimits
+    backlog: BacklogRecord, pace: UploadStatus, limits: OfflineLimits, now: float
 ) -> upload_pb2.UploadStatus:
     wire = upload_pb2.UploadStatus(
         taxpayer=taxpayer_name(backlog.tax_number),
@@ -237,7 +236,7 @@ def _status(
         submitted_count=backlog.submitted_count,
         in_doubt_count=backlog.in_doubt_count,
         rejected_count=backlog.rejected_count,
-        meters=[_meter(meter, limits) for meter in backlog.meters],
+        meters=[_meter(meter, limits, now) for meter in backlog.meters],
         windows=[
             upload_pb2.WindowUse(
                 period_ms=round(use.period_s * 1000),
@@ -257,13 +256,18 @@ def _status(
     return wire
 
 
-def _meter(meter: MeterRecord, limits: OfflineLimits) -> upload_pb2.Meter:
+def _meter(meter: MeterRecord, limits: OfflineLimits, now: float) -> upload_pb2.Meter:
+    found = offline_wire.limit_uses(limits, meter, now)
     wire = upload_pb2.Meter(
         machine_number=meter.machine_number,
         type=meter.type,
         unuploaded_count=meter.unuploaded_count,
         unuploaded_amount_fen=meter.unuploaded_amount_fen,
+        limits=map(offline_wire.limit_use, found),
+        grade=offline_wire.grade(worst(found)),
     )
+    if meter.oldest_issue_time:
+        wire.oldest_issue_time.CopyFrom(convert.timestamp(meter.oldest_issue_time))
     if meter.last_issue_time:
         wire.last_issue_time.CopyFrom(convert.timestamp(meter.last_issue_time))
     if limits.count_max is not None:

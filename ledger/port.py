@@ -44,6 +44,7 @@ from ledger.records import (
     UnuploadedRecord,
     UploadControlRecord,
 )
+from quota.offline import OfflineLimits
 
 
 class Ledger(Protocol):
@@ -101,11 +102,14 @@ class Ledger(Protocol):
         fingerprint differs; the same id twice in one group is looked at again after the others,
         and counts as known then if the first took a number. Then, per item: ``TaxpayerNotFound``,
         ``stale`` when the taxpayer's version moved on, ``PointNotFound``, ``ClockSkew`` when
-        ``now`` is more than 1,800 s behind the meter's last issue time, or more than 5 s unless
-        ``clock_trusted`` (the authority has told the time since start), for a red those below,
-        ``StockExhausted``; else it takes the next number of the point's segments (oldest assigned first), issue time
-        ``max(int(now), last)``, stores ``content.complete(tail, …)`` and adds 1 and |net| to the
-        meter's un-uploaded count and amount.
+        ``now`` is more than 1,800 s behind the meter's last issue time or the end of its last closed
+        month, or more than 5 s unless ``clock_trusted`` (the authority has told the time since
+        start), for a red those below, what ``quota.budget`` has against it at its issue time by the
+        limits in force, ``StockExhausted``, or ``IssueDeadlinePassed`` when all that is left is past
+        its day; else it takes the next number of the point's segments (oldest assigned first,
+        those past their day passed over), issue time ``max(int(now), last, end of the closed
+        month)``, stores ``content.complete(tail, …)`` and adds 1 and |net| to the meter's un-uploaded
+        count and amount. What gets no number takes nothing of the budget.
 
         A red, by what the ones before it in the group have left of its blue: ``RedOriginalNotFound``,
         ``RedTypeMismatch``, ``InvoiceNotReversible`` with its state, ``RedExceedsBlue``,
@@ -191,8 +195,8 @@ class Ledger(Protocol):
     ) -> tuple[StatementRecord, bool]:
         """Decide that a number will never be an invoice, and store what is to be signed (RESERVED).
 
-        Either the point's next available number, which leaves its segment in this transaction, or
-        one whose entry has been RESERVED for 60 s: that entry is BLANK_VOIDED at once and off its
+        Either the point's next number (the one issued next, or the first that is past its day), which
+        leaves its segment in this transaction, or one whose entry has been RESERVED for 60 s: that entry is BLANK_VOIDED at once and off its
         meter, a red gives back what it had taken, and a settle that comes late answers the stored row.
 
         Raises ``TaxpayerNotFound``, ``PointNotFound``, ``NumberNotBlank``, ``ClockSkew`` as for
@@ -398,9 +402,18 @@ class Ledger(Protocol):
         """Segments by id ascending, from the first one after ``after``."""
 
     async def stock(
-        self, tenant: str, tax_number: str, *, point: int | None = None, type: str = ""
+        self,
+        tenant: str,
+        tax_number: str,
+        *,
+        point: int | None = None,
+        type: str = "",
+        day: str = "",
     ) -> list[StockLevelRecord]:
-        """Levels by point (pool first) and type; only one point when ``point`` is given."""
+        """Levels by point (pool first) and type; only one point when ``point`` is given.
+
+        As they are on the civil ``day``; without one nothing is past its day.
+        """
 
     # --- upload -------------------------------------------------------------------------
 
@@ -522,6 +535,23 @@ class Ledger(Protocol):
 
         Raises ``TaxpayerNotFound``, ``InvalidRequest`` at a window of the authority's length with more
         calls than it has.
+        """
+
+    # --- offline limits -----------------------------------------------------------------
+
+    async def set_offline_limits(
+        self,
+        *,
+        tax_number: str,
+        limits: OfflineLimits,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[OfflineLimits, bool]:
+        """Lower offline limits; those that are None are the authority's own again.
+
+        They hold from the next reservation on. Returns the limits in force. Raises
+        ``TaxpayerNotFound``, ``InvalidRequest`` at a limit above the authority's.
         """
 
     # --- books --------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from ledger import (
     changes,
     grants,
     listing,
+    offline_control,
     permits,
     printed,
     recalls,
@@ -76,6 +77,7 @@ from ledger.secrets import Secrets
 from ledger.state import StoreState, state_of
 from ledger.turns import Turns
 from ledger.verdicts import record_verdicts
+from quota.offline import OfflineLimits
 
 T = TypeVar("T")
 
@@ -507,10 +509,24 @@ class SqliteLedger:
         return await self._read(lambda c: segments.listed(c, tenant, tax_number, after, count_max))
 
     async def stock(
-        self, tenant: str, tax_number: str, *, point: int | None = None, type: str = ""
+        self,
+        tenant: str,
+        tax_number: str,
+        *,
+        point: int | None = None,
+        type: str = "",
+        day: str = "",
     ) -> list[StockLevelRecord]:
         """See the port."""
-        return await self._read(lambda c: segments.levels(c, tenant, tax_number, point, type))
+        work = partial(
+            segments.levels,
+            tenant=tenant,
+            tax_number=tax_number,
+            point=point,
+            type_code=type,
+            day=day,
+        )
+        return await self._read(work)
 
     # --- upload -------------------------------------------------------------------------
 
@@ -603,6 +619,25 @@ class SqliteLedger:
         """See the port."""
         work = partial(
             retries.retry, tax_number=tax_number, invoices=invoices, binding=binding, act=act
+        )
+        return await self._write(work, keep=not dry_run)
+
+    async def set_offline_limits(
+        self,
+        *,
+        tax_number: str,
+        limits: OfflineLimits,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[OfflineLimits, bool]:
+        """See the port."""
+        work = partial(
+            offline_control.set_limits,
+            tax_number=tax_number,
+            limits=limits,
+            binding=binding,
+            act=act,
         )
         return await self._write(work, keep=not dry_run)
 
