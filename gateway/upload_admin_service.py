@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from gateway import convert, offline_wire, requests
+from gateway import convert, offline_wire, requests, upload_wire
 from gateway.clock import Clock
 from gateway.registry import Registry
 from gateway.upload.control import in_force
@@ -20,12 +20,10 @@ from invoice.identifiers import (
 )
 from ledger.port import Ledger
 from ledger.records import (
-    Act,
     BacklogRecord,
     MeterRecord,
     RateWindow,
     UnuploadedRecord,
-    UploadControlRecord,
 )
 from quota.offline import OfflineLimits, worst
 from taxcontrol.admin.v1 import taxpayer_pb2, upload_admin_service_pb2_grpc, upload_pb2
@@ -69,7 +67,7 @@ class UploadAdminServicer(upload_admin_service_pb2_grpc.UploadAdminServiceServic
         pace = await self._uploader.status(tax_number)
         now = self._clock.now()
         status = _status(backlog, pace, record.limits_in_force, now)
-        _show_control(status, await self._ledger.upload_control(tax_number), now)
+        upload_wire.show_control(status, await self._ledger.upload_control(tax_number), now)
         return pb2.GetUploadStatusResponse(status=status)
 
     async def ListUnuploaded(
@@ -100,7 +98,7 @@ class UploadAdminServicer(upload_admin_service_pb2_grpc.UploadAdminServiceServic
             tax_number=tax_number,
             invoices=_invoices(request.invoices, tax_number),
             binding=requests.binding(self._tenant, "retry_uploads", request, request.request_id),
-            act=self._act(request.reason),
+            act=requests.act_for_reason(request.reason, self._clock.now()),
             dry_run=request.validate_only,
         )
         if not request.validate_only:
@@ -123,7 +121,7 @@ class UploadAdminServicer(upload_admin_service_pb2_grpc.UploadAdminServiceServic
             tax_number=tax_number,
             until=until,
             binding=binding,
-            act=self._act(request.reason),
+            act=requests.act_for_reason(request.reason, self._clock.now()),
             dry_run=request.validate_only,
         )
         await self._uploader.reload(tax_number)
@@ -154,17 +152,15 @@ class UploadAdminServicer(upload_admin_service_pb2_grpc.UploadAdminServiceServic
             tax_number=tax_number,
             windows=_windows(request.windows),
             binding=requests.binding(self._tenant, "set_upload_rate", request, request.request_id),
-            act=self._act(request.reason),
+            act=requests.act_for_reason(request.reason, self._clock.now()),
             dry_run=request.validate_only,
         )
         await self._uploader.reload(tax_number)
         record = await self._registry.record(self._tenant, tax_number)
         windows = in_force(record.windows, control.windows)
-        return pb2.SetUploadRateResponse(windows=map(_window, windows), replayed=replayed)
-
-    def _act(self, reason: str) -> Act:
-        """Who does it and why; raise ``InvalidRequest`` unless a reason is given."""
-        return requests.act_for_reason(reason, self._clock.now())
+        return pb2.SetUploadRateResponse(
+            windows=map(upload_wire.window, windows), replayed=replayed
+        )
 
 
 def _invoices(names: Sequence[str], tax_number: str) -> list[tuple[str, str]]:
@@ -211,22 +207,6 @@ def _windows(wire: Sequence[taxpayer_pb2.RateWindow]) -> list[RateWindow]:
     ]
 
 
-def _window(window: RateWindow) -> taxpayer_pb2.RateWindow:
-    return taxpayer_pb2.RateWindow(
-        period_ms=round(window.period_s * 1000), call_count_max=window.call_count_max
-    )
-
-
-def _show_control(wire: upload_pb2.UploadStatus, control: UploadControlRecord, now: float) -> None:
-    wire.set_windows.extend(map(_window, control.windows))
-    if not control.paused_at(now):
-        return
-    wire.paused, wire.pause_reason = True, control.pause_reason
-    if control.paused_until is not None:
-        # Rounded, not cut: a float has no room for every millisecond, and this one was stated.
-        wire.paused_until.FromMilliseconds(round(control.paused_until * 1000))
-
-
 def _status(
     backlog: BacklogRecord, pace: UploadStatus, limits: OfflineLimits, now: float
 ) -> upload_pb2.UploadStatus:
@@ -237,14 +217,7 @@ def _status(
         in_doubt_count=backlog.in_doubt_count,
         rejected_count=backlog.rejected_count,
         meters=[_meter(meter, limits, now) for meter in backlog.meters],
-        windows=[
-            upload_pb2.WindowUse(
-                period_ms=round(use.period_s * 1000),
-                call_count_max=use.call_count_max,
-                used_count=use.used_count,
-            )
-            for use in pace.windows
-        ],
+        windows=[upload_wire.window_use(use) for use in pace.windows],
         rate_share_ppm=round(pace.share * 1_000_000),
         last_error=pace.last_error,
     )

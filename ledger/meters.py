@@ -1,6 +1,6 @@
 """Meters: the counters of a (taxpayer, device, type), and the numbering of its changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import apsw
@@ -8,7 +8,7 @@ import apsw
 from invoice.errors import ClockSkew
 from ledger.bulk import Bulk
 from ledger.records import MeterRecord
-from ledger.values import Value, fetch
+from ledger.values import Row, Value, fetch
 
 MeterName = tuple[str, str, str]
 """Tax number, machine number, type."""
@@ -80,13 +80,13 @@ UPDATE meter
 """,
     column_count=6,
 )
-_OF_TAXPAYER = """
+_ALL = """
 SELECT tax_number, machine_number, type, unuploaded_count, unuploaded_amount_fen, last_issue_time,
        change_number, oldest_issue_time, open_period, summarised_at, issue_time_min
   FROM meter
- WHERE tax_number = ?
- ORDER BY machine_number, type
 """
+_OF_TAXPAYER = _ALL + "WHERE tax_number = ? ORDER BY machine_number, type"
+_BY_NAME = _ALL + "ORDER BY tax_number, machine_number, type"
 
 
 class Load(NamedTuple):
@@ -190,19 +190,25 @@ def _laid_out(backlogs: Mapping[MeterName, Backlog]) -> list[Value]:
 
 def meters_of(connection: apsw.Connection, tax_number: str) -> tuple[MeterRecord, ...]:
     """Return the meters of a taxpayer, by device and type."""
-    return tuple(
-        MeterRecord(
-            tax_number=row[0],
-            machine_number=row[1],
-            type=row[2],
-            unuploaded_count=row[3],
-            unuploaded_amount_fen=row[4],
-            last_issue_time=row[5],
-            change_number=row[6],
-            oldest_issue_time=row[7],
-            open_period=row[8],
-            summarised_at=row[9],
-            issue_time_min=row[10],
-        )
-        for row in fetch(connection, _OF_TAXPAYER, (tax_number,))
+    return tuple(map(_record, fetch(connection, _OF_TAXPAYER, (tax_number,))))
+
+
+def all_meters(connection: apsw.Connection) -> Iterator[MeterRecord]:
+    """Yield every meter, by taxpayer, device and type."""
+    return map(_record, fetch(connection, _BY_NAME))
+
+
+def _record(row: Row) -> MeterRecord:
+    return MeterRecord(
+        tax_number=row[0],
+        machine_number=row[1],
+        type=row[2],
+        unuploaded_count=row[3],
+        unuploaded_amount_fen=row[4],
+        last_issue_time=row[5],
+        change_number=row[6],
+        oldest_issue_time=row[7],
+        open_period=row[8],
+        summarised_at=row[9],
+        issue_time_min=row[10],
     )

@@ -44,6 +44,13 @@ from ledger.records import (
     UnuploadedRecord,
     UploadControlRecord,
 )
+from ledger.survey_records import (
+    AuditRecord,
+    BacklogSample,
+    BurnSample,
+    SurveyReading,
+    ThresholdRecord,
+)
 from quota.offline import OfflineLimits
 
 
@@ -553,6 +560,48 @@ class Ledger(Protocol):
         They hold from the next reservation on. Returns the limits in force. Raises
         ``TaxpayerNotFound``, ``InvalidRequest`` at a limit above the authority's.
         """
+
+    # --- the desk -----------------------------------------------------------------------
+
+    async def survey(self, now: float) -> SurveyReading:
+        """Everything an operator watches, on one snapshot; the work does not grow with the invoices.
+
+        ``now`` judges which numbers are past their day, and which hours of use are recent.
+        """
+
+    async def record_samples(self, samples: Sequence[BacklogSample], *, now: float) -> None:
+        """Store backlogs, count what was taken since the last time towards this hour, forget what is old.
+
+        Samples of a minute that has one already are dropped. What is taken is counted once, also over
+        restarts.
+        """
+
+    async def backlog_history(
+        self, tenant: str, tax_number: str, *, start: int
+    ) -> list[BacklogSample]:
+        """A taxpayer's samples from ``start`` (unix seconds) on, oldest first. Raises ``TaxpayerNotFound``."""
+
+    async def burn_history(self, tenant: str, tax_number: str, *, start: int) -> list[BurnSample]:
+        """Numbers its points took, by hour from that of ``start`` on. Raises ``TaxpayerNotFound``."""
+
+    async def set_stock_threshold(
+        self, wanted: ThresholdRecord, *, binding: Binding, act: Act, dry_run: bool = False
+    ) -> bool:
+        """Set when stock is low, of one point or of all others; ``low_count`` 0 takes it away.
+
+        Returns whether it was replayed. Raises ``TaxpayerNotFound``, ``PointNotFound``.
+        """
+
+    async def audit_records(
+        self, tenant: str, *, parent: str, actor: str, before: int, count_max: int
+    ) -> list[AuditRecord]:
+        """What was done, newest first, from the last one before the id ``before`` on.
+
+        Of the resource ``parent`` and what is under it, and of one ``actor``; ``""`` for all.
+        """
+
+    async def stock_thresholds(self, tenant: str, tax_number: str) -> list[ThresholdRecord]:
+        """What was set, the taxpayer's own first, then by point and type. Raises ``TaxpayerNotFound``."""
 
     # --- books --------------------------------------------------------------------------
 

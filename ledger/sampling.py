@@ -7,6 +7,7 @@ import apsw
 
 from ledger.bulk import Bulk
 from ledger.survey_records import BacklogSample, BurnSample
+from ledger.taxpayers import check_owned
 from ledger.values import Value, fetch
 from stock.forecast import HOUR_S, KEPT_HOUR_COUNT
 
@@ -73,12 +74,16 @@ def record_samples(
 
 
 def backlog_history(
-    connection: apsw.Connection, tax_number: str, start: int
+    connection: apsw.Connection, tenant: str, tax_number: str, start: int
 ) -> list[BacklogSample]:
-    """Return a taxpayer's samples from ``start`` on, oldest first."""
+    """Return a tenant's samples of a taxpayer from ``start`` on, oldest first."""
+    check_owned(connection, tenant, tax_number)
     return [BacklogSample(*row) for row in fetch(connection, _BACKLOG_OF, (tax_number, start))]
 
 
-def burn_history(connection: apsw.Connection, tax_number: str, start: int) -> list[BurnSample]:
-    """Return what a taxpayer's points took by hour, oldest first."""
+def burn_history(
+    connection: apsw.Connection, tenant: str, tax_number: str, start: int
+) -> list[BurnSample]:
+    """Return what a tenant's taxpayer's points took by hour, oldest first."""
+    check_owned(connection, tenant, tax_number)
     return [BurnSample(*row) for row in fetch(connection, _BURN_OF, (tax_number, start // HOUR_S))]

@@ -10,23 +10,25 @@ from typing import Final
 
 import apsw
 
+from ledger.meters import all_meters
+from ledger.records import MeterRecord, UploadControlRecord
 from ledger.survey_records import (
     CounterPlace,
     DeviceReading,
-    MeterReading,
     ShelfRecord,
     SurveyReading,
     TaxpayerReading,
     ThresholdRecord,
 )
+from ledger.upload_control import controls, windows_of
 from ledger.values import Row, fetch
-from quota.offline import MeterState, OfflineLimits
-from quota.period import period_of
+from quota.offline import OfflineLimits
+from quota.period import day_of
 from stock.forecast import HOUR_S, KEPT_HOUR_COUNT, Burn
 
 _TAXPAYERS = """
 SELECT t.tenant, t.tax_number, t.name, t.age_hours_max, t.amount_fen_max, t.count_max, t.lock_day,
-       c.age_hours_max, c.amount_fen_max, c.count_max, c.lock_day, t.registered_at
+       c.age_hours_max, c.amount_fen_max, c.count_max, c.lock_day, t.windows
   FROM taxpayer AS t
   LEFT JOIN offline_control AS c ON c.tax_number = t.tax_number
  ORDER BY t.tax_number
@@ -37,12 +39,6 @@ SELECT d.tax_number, d.machine_number, k.key_id, k.certificate
   LEFT JOIN device_key AS k
     ON k.tax_number = d.tax_number AND k.machine_number = d.machine_number AND k.active = 1
  ORDER BY d.tax_number, d.machine_number
-"""
-_METERS = """
-SELECT tax_number, machine_number, type, unuploaded_count, unuploaded_amount_fen,
-       oldest_issue_time, open_period, summarised_at, last_issue_time
-  FROM meter
- ORDER BY tax_number, machine_number, type
 """
 _SHELVES = """
 SELECT s.tax_number, s.point, s.type,
@@ -76,12 +72,12 @@ ALL_POINTS: Final = -1
 _Place = tuple[str, int, str]
 
 
-def survey(connection: apsw.Connection, now: float, today: str) -> SurveyReading:
-    """Look at everything. ``today`` (``YYYY-MM-DD``) judges which numbers are past their day."""
-    shelves = _shelves(connection, now, today)
+def survey(connection: apsw.Connection, now: float) -> SurveyReading:
+    """Look at everything; see ``port.Ledger.survey``."""
+    shelves = _shelves(connection, now, day_of(now))
     meters = defaultdict(list)
-    for row in fetch(connection, _METERS):
-        meters[row[0]].append(row)
+    for meter in all_meters(connection):
+        meters[meter.tax_number].append(meter)
     devices = defaultdict(list)
     for tax_number, *device in fetch(connection, _DEVICES):
         devices[tax_number].append(_device(*device))
@@ -89,15 +85,17 @@ def survey(connection: apsw.Connection, now: float, today: str) -> SurveyReading
     for tax_number, state, count in fetch(connection, _STATES):
         states[tax_number][state] = count
     doubts: dict[str, float] = dict(fetch(connection, _IN_DOUBT))
+    decided = controls(connection)
     return SurveyReading(
         taxpayers={
             row[1]: _taxpayer(
                 row,
                 devices=tuple(devices[row[1]]),
-                meters=tuple(_meter(meter, row[11]) for meter in meters[row[1]]),
+                meters=tuple(meters[row[1]]),
                 shelves=tuple(shelves.get(row[1], ())),
                 states=states[row[1]],
                 in_doubt_since=doubts.get(row[1], 0.0),
+                control=decided.get(row[1]) or UploadControlRecord(tax_number=row[1]),
             )
             for row in fetch(connection, _TAXPAYERS)
         }
@@ -108,18 +106,21 @@ def _taxpayer(
     row: Row,
     *,
     devices: tuple[DeviceReading, ...],
-    meters: tuple[MeterReading, ...],
+    meters: tuple[MeterRecord, ...],
     shelves: tuple[ShelfRecord, ...],
     states: dict[str, int],
     in_doubt_since: float,
+    control: UploadControlRecord,
 ) -> TaxpayerReading:
     submitted, in_doubt = states.get("SUBMITTED", 0), states.get("IN_DOUBT", 0)
-    unuploaded = sum(meter.state.unuploaded_count for meter in meters)
+    unuploaded = sum(meter.unuploaded_count for meter in meters)
     return TaxpayerReading(
         tenant=row[0],
         tax_number=row[1],
         name=row[2],
         limits=_limits(row[3:7]).lowered(_limits(row[7:11])),
+        windows=windows_of(row[11]),
+        control=control,
         devices=devices,
         meters=meters,
         shelves=shelves,
@@ -141,22 +142,6 @@ def _limits(row: Row) -> OfflineLimits:
 def _device(machine_number: str, key_id: str | None, certificate: bytes | None) -> DeviceReading:
     return DeviceReading(
         machine_number=machine_number, key_id=key_id or "", certificate=certificate or b""
-    )
-
-
-def _meter(row: Row, registered_at: float) -> MeterReading:
-    return MeterReading(
-        tax_number=row[0],
-        machine_number=row[1],
-        type=row[2],
-        state=MeterState(
-            unuploaded_count=row[3],
-            unuploaded_amount_fen=row[4],
-            oldest_issue_time=row[5],
-            open_period=row[6] or period_of(registered_at),
-            summarised_at=row[7] or registered_at,
-        ),
-        last_issue_time=row[8],
     )
 
 

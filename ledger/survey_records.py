@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from quota.offline import MeterState, OfflineLimits
+from ledger.records import MeterRecord, RateWindow, UploadControlRecord
+from quota.offline import OfflineLimits
 from stock.forecast import Burn
 
 
@@ -45,17 +46,6 @@ class ShelfRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeterReading:
-    """One meter as budgets see it."""
-
-    tax_number: str
-    machine_number: str
-    type: str
-    state: MeterState
-    last_issue_time: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceReading:
     """A device and the key that signs for it."""
 
@@ -68,15 +58,17 @@ class DeviceReading:
 class TaxpayerReading:
     """One taxpayer. ``in_doubt_since`` is 0 without a submission in doubt.
 
-    ``limits`` are those in force. ``pending_count`` is that of issues.
+    ``limits`` are those in force, ``windows`` the authority's. ``pending_count`` is that of issues.
     """
 
     tenant: str
     tax_number: str
     name: str
     limits: OfflineLimits
+    windows: tuple[RateWindow, ...]
+    control: UploadControlRecord
     devices: tuple[DeviceReading, ...]
-    meters: tuple[MeterReading, ...]
+    meters: tuple[MeterRecord, ...]
     shelves: tuple[ShelfRecord, ...]
     pending_count: int
     submitted_count: int
@@ -111,3 +103,16 @@ class BurnSample(NamedTuple):
     type: str
     hour: int
     taken_count: int
+
+
+class AuditRecord(NamedTuple):
+    """Who did what to which resource, when (unix seconds) and why. ``detail`` is JSON."""
+
+    audit_id: int
+    at: float
+    actor: str
+    action: str
+    target: str
+    reason: str
+    request_id: str
+    detail: str

@@ -103,6 +103,12 @@ def taxpayer_of(connection: apsw.Connection, tenant: str, tax_number: str) -> Ta
     return record
 
 
+def check_owned(connection: apsw.Connection, tenant: str, tax_number: str) -> None:
+    """Raise :class:`TaxpayerNotFound` unless a tenant has such a taxpayer."""
+    if fetch_one(connection, _EXISTS, (tax_number,)) != tenant:
+        raise TaxpayerNotFound(tax_number)
+
+
 def page(
     connection: apsw.Connection, tenant: str, after: str, count_max: int
 ) -> list[TaxpayerRecord]:
