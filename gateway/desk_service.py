@@ -9,6 +9,7 @@ from gateway import convert, requests
 from gateway.change_hub import ChangeHub
 from gateway.clock import Clock
 from gateway.desk import wire
+from gateway.desk.opening import DESK
 from gateway.desk.survey import Survey
 from gateway.desk.surveyor import Surveyor
 from gateway.registry import Registry
@@ -24,9 +25,6 @@ from taxcontrol.admin.v1 import desk_service_pb2 as pb2
 Context = grpc.aio.ServicerContext[Any, Any]
 Alerts = Callable[[], tuple[Mapping[str, wire.Standing], wire.Standing]]
 """Answers the alerts that stand: of each taxpayer by tax number, and of all."""
-
-DESK: Final = "desk"
-"""What a watch of the desk listens to in its hub."""
 
 _SILENCE_S: Final = 15.0
 _INTERVAL_MS_DEFAULT: Final = 1000

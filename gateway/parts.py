@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 
 from authority.client import GrpcAuthority
 from gateway.authorities import Authorities
-from gateway.change_hub import ChangeHub
 from gateway.clock import Clock
 from gateway.config import Config
-from gateway.desk.surveyor import Surveyor
+from gateway.desk.opening import Desk
 from gateway.draw import Drawer
-from gateway.health import Vitals
 from gateway.issue import Issuer
 from gateway.metrics.measures import Measures
 from gateway.reading import Reading
@@ -59,6 +57,4 @@ class Workings:
     returner: Returner
     uploader: Uploader
     reading: Reading
-    surveyor: Surveyor
-    desk_hub: ChangeHub
-    vitals: Vitals
+    desk: Desk

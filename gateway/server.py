@@ -20,10 +20,8 @@ from gateway.authority_time import AuthorityTime
 from gateway.change_hub import ChangeHub
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError
-from gateway.desk.surveyor import Surveyor
-from gateway.desk_service import DESK
+from gateway.desk.opening import open_desk
 from gateway.draw import Drawer
-from gateway.health import Vitals
 from gateway.issue import Issuer
 from gateway.metrics.gathering import Gathering
 from gateway.metrics.listener import Listener
@@ -160,25 +158,17 @@ async def running(parts: Parts) -> AsyncIterator[str]:
         )
         await sweep.start()
         stack.push_async_callback(sweep.close)
-        vitals = Vitals()
-        desk_hub = ChangeHub(
-            config.desk.watch_count_max,
-            watch_count_max_per_taxpayer=config.desk.watch_count_max,
-        )
-        surveyor = Surveyor(
+        desk = await open_desk(
+            stack,
+            config.desk,
             ledger=parts.ledger,
-            uploader=uploader,
             signer=parts.signer,
             authorities=parts.authorities,
             clock=clock,
             measures=parts.measures,
-            survey_s=config.desk.survey_s,
-            vitals=vitals,
-            watched=desk_hub.heard,
+            uploader=uploader,
+            drawer=drawer,
         )
-        surveyor.tell(lambda _: desk_hub.stir((DESK,)))
-        await surveyor.start()
-        stack.push_async_callback(surveyor.close)
         workings = Workings(
             registry=registry,
             issuer=issuer,
@@ -198,9 +188,7 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             reading=await open_reading(
                 config, ledger=parts.ledger, registry=registry, hub=hub, clock=clock, tenant=TENANT
             ),
-            surveyor=surveyor,
-            desk_hub=desk_hub,
-            vitals=vitals,
+            desk=desk,
         )
         serving = Serving(parts, workings)
         if config.metrics is not None:
@@ -231,7 +219,7 @@ def _sources(parts: Parts, workings: Workings, serving: Serving) -> Sources:
         ready=serving.ready,
         device=parts.device,
         store=parts.store,
-        survey=lambda: workings.surveyor.latest,
+        survey=lambda: workings.desk.surveyor.latest,
         spans=None if parts.tracer is None else parts.tracer.counts,
     )
 

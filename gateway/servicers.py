@@ -127,8 +127,8 @@ def add_servicers(
     )
     desk_service_pb2_grpc.add_DeskServiceServicer_to_server(
         DeskServicer(
-            surveyor=workings.surveyor,
-            hub=workings.desk_hub,
+            surveyor=workings.desk.surveyor,
+            hub=workings.desk.hub,
             alerts=no_alerts,
             ledger=ledger,
             registry=registry,

@@ -44,7 +44,7 @@ class Serving:
     def __init__(self, parts: Parts, workings: Workings) -> None:
         self._config = parts.config.server
         self._clock = parts.clock
-        self._hubs = (workings.reading.hub, workings.desk_hub)
+        self._hubs = (workings.reading.hub, workings.desk.hub)
         self._interceptor = Interceptor(parts.measures, parts.tracer)
         self._server = grpc.aio.server(interceptors=[self._interceptor], options=_OPTIONS)
         health_servicer = health.aio.HealthServicer()
@@ -55,7 +55,7 @@ class Serving:
             signer=parts.signer,
             registry=workings.registry,
             clock=parts.clock,
-            vitals=workings.vitals,
+            vitals=workings.desk.vitals,
         )
         add_servicers(self._server, parts, workings, draining=self._interceptor.draining)
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, self._server)

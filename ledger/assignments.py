@@ -9,6 +9,7 @@ from ledger.bindings import bind, first_effect
 from ledger.records import Act, Binding, SegmentRecord
 from ledger.segments import move, pool, segment_record
 from ledger.taxpayers import taxpayer_of
+from quota.period import day_of
 from stock.assignment import assign as cut_pool
 
 
@@ -30,7 +31,8 @@ def assign(
     if all(known.point != point for known in owner.points):
         raise PointNotFound(tax_number, point)
     try:
-        cuts = cut_pool(pool(connection, tax_number, type_code), count)
+        # What is past its day stays behind: nobody could issue from it.
+        cuts = cut_pool(pool(connection, tax_number, type_code, day_of(act.at)), count)
     except StockExhausted as error:
         error.facts |= {"taxpayer": tax_number, "type": type_code}
         raise

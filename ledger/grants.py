@@ -167,8 +167,7 @@ def _check_wish(connection: apsw.Connection, grant: GrantRecord, owner: Taxpayer
     held_max = owner.holding_count_max.get(grant.type)
     if held_max is None:
         return
-    name = grant.tax_number, grant.type
-    held = held_count(connection, *name) + int(fetch_one(connection, _OPEN_COUNT, name))
+    held = _held(connection, grant.tax_number, grant.type)
     if held + grant.count > held_max:
         raise HoldingExceeded(
             f"{grant.count} wanted and {held} held or on the way, at most {held_max}",
@@ -177,6 +176,20 @@ def _check_wish(connection: apsw.Connection, grant: GrantRecord, owner: Taxpayer
             held_count=held,
             holding_count_max=held_max,
         )
+
+
+def holding_left(connection: apsw.Connection, owner: TaxpayerRecord, type_code: str) -> int | None:
+    """Return how many more numbers of a type may be drawn; None when that is not limited."""
+    held_max = owner.holding_count_max.get(type_code)
+    if held_max is None:
+        return None
+    return max(0, held_max - _held(connection, owner.taxpayer.tax_number, type_code))
+
+
+def _held(connection: apsw.Connection, tax_number: str, type_code: str) -> int:
+    """How many numbers are held, or on their way here."""
+    name = tax_number, type_code
+    return held_count(connection, *name) + int(fetch_one(connection, _OPEN_COUNT, name))
 
 
 def _check_free(connection: apsw.Connection, grant: GrantRecord, first: str, last: str) -> None:

@@ -48,6 +48,8 @@ from ledger.survey_records import (
     AuditRecord,
     BacklogSample,
     BurnSample,
+    CounterPlace,
+    Replenishment,
     SurveyReading,
     ThresholdRecord,
 )
@@ -591,6 +593,32 @@ class Ledger(Protocol):
 
         Returns whether it was replayed. Raises ``TaxpayerNotFound``, ``PointNotFound``.
         """
+
+    async def open_replenishment(
+        self,
+        place: CounterPlace,
+        *,
+        tenant: str,
+        draw_request_id: str,
+        assign_request_id: str,
+        now: float,
+    ) -> Replenishment | None:
+        """Decide to fill a point up to its target, with what the pool and the maximum holding allow.
+
+        None when it is not low any more, may not be filled up by itself, is being filled up already, or
+        was refused a while ago. REFUSED at once when neither pool nor holding has any left.
+        """
+
+    async def open_replenishments(self) -> list[Replenishment]:
+        """Those that are OPEN, oldest first: to be carried on after a crash."""
+
+    async def finish_replenishment(self, opened: Replenishment, act: Act) -> Replenishment:
+        """Assign what is wanted as far as the pool has it, and close it DONE, in one transaction; once."""
+
+    async def refuse_replenishment(
+        self, opened: Replenishment, refusal: str, *, now: float
+    ) -> Replenishment:
+        """Close it REFUSED; the point is not tried again for 10 minutes, then twice as long, up to 6 hours."""
 
     async def audit_records(
         self, tenant: str, *, parent: str, actor: str, before: int, count_max: int

@@ -42,6 +42,7 @@ SELECT max({_DEADLINE}), sum(first + count - returning_count - returned_count - 
 # Only a confirmed grant has parts, so its number orders them by age.
 _POOL = f"""{_SEGMENT}
  WHERE tax_number = ? AND point IS NULL AND type = ? AND {_AVAILABLE}
+   AND ifnull(nullif({_DEADLINE}, ''), '9999-12-31') >= ?
  ORDER BY grant_number, first
 """
 _NEWEST_FIRST = f"""{_SEGMENT}
@@ -93,6 +94,14 @@ SELECT ifnull(sum(first + count - returning_count - returned_count - next), 0)
   FROM segment
  WHERE tax_number = ? AND type = ? AND {_AVAILABLE}
 """  # noqa: S608 - put together from constants
+_USABLE = """
+SELECT ifnull(sum(s.first + s.count - s.returning_count - s.returned_count - s.next), 0)
+  FROM segment AS s INDEXED BY segment_available
+  JOIN stock_grant AS g ON g.grant_number = s.grant_number
+ WHERE s.tax_number = ? AND s.type = ? AND s.point IS ?
+   AND s.next < s.first + s.count - s.returning_count - s.returned_count
+   AND (g.issue_deadline = '' OR g.issue_deadline >= ?)
+"""
 _ON_THE_WAY_BACK = """
 SELECT ifnull(sum(count), 0)
   FROM stock_return
@@ -126,9 +135,9 @@ def expired_level(
     return latest or "", count or 0
 
 
-def pool(connection: apsw.Connection, tax_number: str, type_code: str) -> list[Segment]:
-    """Return the pool's parts of a type, oldest grant first."""
-    return list(map(_segment, fetch(connection, _POOL, (tax_number, type_code))))
+def pool(connection: apsw.Connection, tax_number: str, type_code: str, day: str) -> list[Segment]:
+    """Return the pool's parts of a type that may be issued on ``day``, oldest grant first."""
+    return list(map(_segment, fetch(connection, _POOL, (tax_number, type_code, day))))
 
 
 def at_point(
@@ -160,6 +169,13 @@ def move(connection: apsw.Connection, cut: Cut, point: int | None) -> int:
 def store_taken(connection: apsw.Connection, nexts: list[Value]) -> None:
     """Store how far segments are taken: segment id and next running part, laid end to end."""
     _TAKEN.run(connection, nexts)
+
+
+def usable_count(
+    connection: apsw.Connection, tax_number: str, point: int | None, type_code: str, day: str
+) -> int:
+    """Return how many numbers a point (None: the pool) has that may be issued on ``day``."""
+    return int(fetch_one(connection, _USABLE, (tax_number, type_code, point, day)))
 
 
 def held_count(connection: apsw.Connection, tax_number: str, type_code: str) -> int:

@@ -25,6 +25,7 @@ from ledger import (
     permits,
     printed,
     recalls,
+    replenishments,
     retries,
     returns,
     rows,
@@ -83,6 +84,8 @@ from ledger.survey_records import (
     AuditRecord,
     BacklogSample,
     BurnSample,
+    CounterPlace,
+    Replenishment,
     SurveyReading,
     ThresholdRecord,
 )
@@ -724,6 +727,40 @@ class SqliteLedger:
         return await self._write(
             lambda c: thresholds.set_threshold(c, wanted, binding, act), keep=not dry_run
         )
+
+    async def open_replenishment(
+        self,
+        place: CounterPlace,
+        *,
+        tenant: str,
+        draw_request_id: str,
+        assign_request_id: str,
+        now: float,
+    ) -> Replenishment | None:
+        """See the port."""
+        work = partial(
+            replenishments.open_replenishment,
+            place=place,
+            tenant=tenant,
+            draw_request_id=draw_request_id,
+            assign_request_id=assign_request_id,
+            now=now,
+        )
+        return await self._write(work)
+
+    async def open_replenishments(self) -> list[Replenishment]:
+        """See the port."""
+        return await self._read(replenishments.open_replenishments)
+
+    async def finish_replenishment(self, opened: Replenishment, act: Act) -> Replenishment:
+        """See the port."""
+        return await self._write(lambda c: replenishments.finish(c, opened, act))
+
+    async def refuse_replenishment(
+        self, opened: Replenishment, refusal: str, *, now: float
+    ) -> Replenishment:
+        """See the port."""
+        return await self._write(lambda c: replenishments.refuse(c, opened, refusal, now))
 
     async def audit_records(
         self, tenant: str, *, parent: str, actor: str, before: int, count_max: int

@@ -204,6 +204,16 @@ def _burns(connection: apsw.Connection, now: float) -> dict[_Place, Burn]:
     }
 
 
+def threshold_at(connection: apsw.Connection, place: CounterPlace) -> ThresholdRecord | None:
+    """Return the threshold in force at a point: its own, else its taxpayer's."""
+    found = {
+        threshold.point: threshold
+        for threshold in thresholds_of(connection, place.tax_number)
+        if threshold.type == place.type
+    }
+    return found.get(place.point) or found.get(None)
+
+
 def thresholds_of(
     connection: apsw.Connection, tax_number: str | None = None
 ) -> Iterator[ThresholdRecord]:

@@ -116,3 +116,26 @@ class AuditRecord(NamedTuple):
     reason: str
     request_id: str
     detail: str
+
+
+class Replenishment(NamedTuple):
+    """A point that is being filled up: OPEN, then DONE or REFUSED.
+
+    ``draw_count`` of the ``wanted_count`` numbers are drawn first, 0 where the pool has enough; the two
+    request ids are those of the draw and of the assignment. A REFUSED one is not tried before ``retry_at``.
+    """
+
+    replenishment_id: int
+    tenant: str
+    tax_number: str
+    point: int
+    type: str
+    wanted_count: int
+    draw_count: int
+    draw_request_id: str
+    assign_request_id: str
+    state: str
+    assigned_count: int
+    refusal: str
+    opened_at: float
+    retry_at: float | None

@@ -61,3 +61,29 @@ CREATE TABLE stock_threshold (
 -- What of the outbox does not merely wait for its turn, so that it is counted without the rest.
 CREATE INDEX outbox_under_way ON outbox (tax_number, state)
     WHERE state IN ('PREPARED', 'SUBMITTED', 'IN_DOUBT', 'REJECTED', 'SIGNATURE_REJECTED');
+
+-- Filling up a point that is low, by itself: decided once, then carried to its end whatever happens.
+CREATE TABLE replenishment (
+    replenishment_id  INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant            TEXT NOT NULL,
+    tax_number        TEXT NOT NULL,
+    point             INTEGER NOT NULL,
+    type              TEXT NOT NULL,
+    wanted_count      INTEGER NOT NULL CHECK (wanted_count > 0),
+    draw_count        INTEGER NOT NULL CHECK (draw_count >= 0),  -- 0: the pool has enough
+    draw_request_id   TEXT NOT NULL,
+    assign_request_id TEXT NOT NULL,
+    state             TEXT NOT NULL CHECK (state IN ('OPEN', 'DONE', 'REFUSED')),
+    assigned_count    INTEGER NOT NULL DEFAULT 0 CHECK (assigned_count >= 0),
+    refusal           TEXT NOT NULL DEFAULT '',
+    opened_at         REAL NOT NULL,
+    closed_at         REAL,
+    retry_at          REAL,  -- REFUSED: not before then
+    FOREIGN KEY (tax_number, point) REFERENCES point,
+    CHECK ((state = 'OPEN') = (closed_at IS NULL)),
+    CHECK ((state = 'REFUSED') = (retry_at IS NOT NULL))
+) STRICT;
+
+CREATE UNIQUE INDEX replenishment_open ON replenishment (tax_number, type, point)
+    WHERE state = 'OPEN';
+CREATE INDEX replenishment_of ON replenishment (tax_number, type, point, replenishment_id);
