@@ -14,15 +14,15 @@ from quota.period import civil, day_of
 from taxcontrol.admin.v1 import offline_pb2
 from taxcontrol.admin.v1.stock_admin_service_pb2 import VoidBlankNumberRequest
 from taxcontrol.v1.stock_service_pb2 import GetStockRequest
-from tests.e2e.wire import refused
-from tests.gateway import desk
-from tests.gateway.limited_gateway import (
+from tests.e2e.limited_gateway import (
     CALLER_COUNT,
     MORNING,
     PARENT,
     first_of_next_month,
     limited,
 )
+from tests.e2e.wire import refused
+from tests.gateway import desk
 
 HOUR_S = 3600
 DAY_S = 86_400
