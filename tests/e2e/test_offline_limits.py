@@ -16,7 +16,7 @@ from taxcontrol.admin.v1.stock_admin_service_pb2 import VoidBlankNumberRequest
 from taxcontrol.admin.v1.taxpayer_service_pb2 import GetTaxpayerRequest
 from taxcontrol.v1 import invoice_pb2
 from taxcontrol.v1.error_reason_pb2 import ERROR_REASON_OFFLINE_BULK_RESTRICTED
-from taxcontrol.v1.invoice_reversal_pb2 import ReverseInvoiceRequest
+from taxcontrol.v1.invoice_reversal_pb2 import ReverseInvoiceRequest, VoidInvoiceRequest
 from taxcontrol.v1.invoice_service_pb2 import BatchIssueInvoicesRequest, IssueInvoicesRequest
 from taxcontrol.v1.stock_service_pb2 import GetStockRequest
 from tests.e2e.limited_gateway import (
@@ -278,6 +278,41 @@ async def test_a_clock_that_runs_back_issues_nothing_beyond_what_can_be_clamped(
 
         gateway.clock.step(back_s + 1)
         assert (await gateway.callers()).counts == (CALLER_COUNT, Counter())
+
+
+async def test_nothing_is_dated_back_into_a_closed_month(tmp_path: Path) -> None:
+    december = first_of_next_month(MORNING)
+    async with limited(tmp_path) as gateway:
+        old = (await gateway.one()).issued[0]
+        gateway.clock.pass_until(december + 5)
+        await gateway.catch_up()
+        await gateway.summarise()
+        gateway.clock.step(december - 1800 - gateway.clock.now())
+        now_s = gateway.clock.monotonic()
+        gateway.time.observe(gateway.clock.now(), now_s, now_s)
+
+        with refused("INVOICE_NOT_VOIDABLE") as caught:
+            await gateway.invoices.VoidInvoice(
+                VoidInvoiceRequest(request_id="void", name=old.name, reason="开票有误")
+            )
+        assert caught[0].facts["cause"] == "OTHER_PERIOD"
+        behind = await gateway.callers()
+        assert behind.counts == (CALLER_COUNT, Counter())
+        assert {one.issue_time.seconds for one in behind.issued} == {december}
+        blank = await gateway.stock_admin.VoidBlankNumber(
+            VoidBlankNumberRequest(
+                request_id="void-blank",
+                point=f"{PARENT}/points/0",
+                type="026",
+                code=old.code,
+                number="00000034",
+                reason="纸张污损",
+            )
+        )
+        assert blank.void_statement.void_time.seconds == december
+
+        gateway.clock.step(-1)
+        assert (await gateway.callers()).counts == (0, refusals("CLOCK_SKEW"))
 
 
 async def test_bulk_leaves_the_last_tenth_to_people_who_wait(tmp_path: Path) -> None:

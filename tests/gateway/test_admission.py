@@ -67,3 +67,15 @@ async def test_who_waits_at_a_counter_passes_bulk_that_waits() -> None:
     assert waiting is not None
     assert admission.turn() is None
     assert not waiting.done()
+
+
+async def test_of_one_place_that_is_free_bulk_gets_none_while_others_wait() -> None:
+    admission = Admission(count_max=8, in_work=lambda: 0)
+    assert [admission.turn() for _ in range(4)] == [None] * 4
+    bulk, other = admission.turn(bulk=True), admission.turn()
+    assert bulk is not None
+    assert other is not None
+
+    admission.ended()
+
+    assert (bulk.done(), other.done()) == (False, True)
