@@ -54,7 +54,9 @@ class Admission:
             Overloaded: There is no room. Nothing is held.
         """
         busy_count = self._busy_count()
-        if busy_count + count > self._room(bulk=bulk):
+        # A bulk batch that is larger than their part of the room still gets in when nobody else is there.
+        share_count = min(count, self._bulk_count_max) if bulk else count
+        if busy_count + count > self._count_max or busy_count + share_count > self._room(bulk=bulk):
             raise Overloaded("too much work is waiting", retry_s=1.0, waiting_count=busy_count)
         long_line_count = max(0, line_count - SHORT_LINE_COUNT_MAX * count)
         if long_line_count and self._long_line_count + long_line_count > LONG_LINE_COUNT_MAX:

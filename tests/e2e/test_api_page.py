@@ -321,7 +321,11 @@ def test_the_tests_named_in_the_table_are_collected() -> None:
 def test_the_test_of_a_reason_names_it(reason: api_page.Reason) -> None:
     file, _, name = reason.test.partition("::")
     tree = ast.parse((api_page.ROOT / file).read_text("utf-8"))
-    [body] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    [body] = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+    ]
 
     texts = [node.value for node in ast.walk(body) if isinstance(node, ast.Constant)]
 

@@ -170,6 +170,7 @@ async def test_what_only_answers_have_is_no_part_of_a_registration(tmp_path: Pat
     taxpayer.name, taxpayer.version = "taxpayers/another", 7
     taxpayer.registration_time.seconds = 2**61  # no such time, so no JSON of it
     taxpayer.offline_limits.count_max = 1
+    taxpayer.granted_offline_limits.count_max = 1
     taxpayer.devices.add(machine_number="1")
     taxpayer.windows.add(period_ms=1)
     taxpayer.points[0].name, taxpayer.points[0].machine_number = "points/9", "1"

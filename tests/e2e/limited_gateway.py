@@ -173,11 +173,11 @@ class LimitedGateway:
     # --- operators ----------------------------------------------------------------------
 
     async def lower(
-        self, name: str, **limits: int
+        self, name: str, *, reason: str = "a holiday", validate_only: bool = False, **limits: int
     ) -> taxpayer_service_pb2.SetOfflineLimitsResponse:
         """Lower limits below the authority's."""
         request = taxpayer_service_pb2.SetOfflineLimitsRequest(
-            request_id=name, parent=PARENT, reason="a holiday"
+            request_id=name, parent=PARENT, reason=reason, validate_only=validate_only
         )
         request.offline_limits.SetInParent()
         for field_name, value in limits.items():
@@ -196,6 +196,17 @@ class LimitedGateway:
             )
 
         await self.ledger._write(write)
+
+    async def audited(self, action: str) -> list[tuple[str, str, str]]:
+        """Who did it to what and why, of each such act on record."""
+
+        def read(connection: apsw.Connection) -> list[tuple[str, str, str]]:
+            rows = connection.execute(
+                "SELECT actor, target, reason FROM audit WHERE action = ?", (action,)
+            )
+            return [(str(actor), str(target), str(reason)) for actor, target, reason in rows]
+
+        return await self.ledger._read(read)
 
     def check_books(self) -> list[str]:
         """What is wrong with the books."""

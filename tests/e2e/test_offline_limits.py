@@ -13,16 +13,21 @@ from quota.offline import OfflineLimits
 from quota.period import civil, day_of
 from taxcontrol.admin.v1 import offline_pb2
 from taxcontrol.admin.v1.stock_admin_service_pb2 import VoidBlankNumberRequest
+from taxcontrol.admin.v1.taxpayer_service_pb2 import GetTaxpayerRequest
+from taxcontrol.v1 import invoice_pb2
+from taxcontrol.v1.error_reason_pb2 import ERROR_REASON_OFFLINE_BULK_RESTRICTED
+from taxcontrol.v1.invoice_reversal_pb2 import ReverseInvoiceRequest, VoidInvoiceRequest
+from taxcontrol.v1.invoice_service_pb2 import BatchIssueInvoicesRequest, IssueInvoicesRequest
 from taxcontrol.v1.stock_service_pb2 import GetStockRequest
-from tests.e2e.wire import refused
-from tests.gateway import desk
-from tests.gateway.limited_gateway import (
+from tests.e2e.limited_gateway import (
     CALLER_COUNT,
     MORNING,
     PARENT,
     first_of_next_month,
     limited,
 )
+from tests.e2e.wire import refused
+from tests.gateway import desk
 
 HOUR_S = 3600
 DAY_S = 86_400
@@ -275,6 +280,41 @@ async def test_a_clock_that_runs_back_issues_nothing_beyond_what_can_be_clamped(
         assert (await gateway.callers()).counts == (CALLER_COUNT, Counter())
 
 
+async def test_nothing_is_dated_back_into_a_closed_month(tmp_path: Path) -> None:
+    december = first_of_next_month(MORNING)
+    async with limited(tmp_path) as gateway:
+        old = (await gateway.one()).issued[0]
+        gateway.clock.pass_until(december + 5)
+        await gateway.catch_up()
+        await gateway.summarise()
+        gateway.clock.step(december - 1800 - gateway.clock.now())
+        now_s = gateway.clock.monotonic()
+        gateway.time.observe(gateway.clock.now(), now_s, now_s)
+
+        with refused("INVOICE_NOT_VOIDABLE") as caught:
+            await gateway.invoices.VoidInvoice(
+                VoidInvoiceRequest(request_id="void", name=old.name, reason="开票有误")
+            )
+        assert caught[0].facts["cause"] == "OTHER_PERIOD"
+        behind = await gateway.callers()
+        assert behind.counts == (CALLER_COUNT, Counter())
+        assert {one.issue_time.seconds for one in behind.issued} == {december}
+        blank = await gateway.stock_admin.VoidBlankNumber(
+            VoidBlankNumberRequest(
+                request_id="void-blank",
+                point=f"{PARENT}/points/0",
+                type="026",
+                code=old.code,
+                number="00000034",
+                reason="纸张污损",
+            )
+        )
+        assert blank.void_statement.void_time.seconds == december
+
+        gateway.clock.step(-1)
+        assert (await gateway.callers()).counts == (0, refusals("CLOCK_SKEW"))
+
+
 async def test_bulk_leaves_the_last_tenth_to_people_who_wait(tmp_path: Path) -> None:
     async with limited(tmp_path, OfflineLimits(count_max=100)) as gateway:
         bulk = await gateway.callers(until_refused=True, bulk=True)
@@ -324,3 +364,99 @@ async def test_an_operator_lowers_limits_from_the_next_invoice_on(tmp_path: Path
 
         assert again.offline_limits.count_max == 100
         assert (await gateway.callers(until_refused=True)).counts[0] == 30
+
+
+async def test_an_operators_limits_are_named_tried_dry_and_put_on_record(tmp_path: Path) -> None:
+    async with limited(tmp_path, OfflineLimits(age_hours_max=72)) as gateway:
+        for field, value, rule in (
+            ("age_hours_max", -1, "FIELD_RANGE"),
+            ("age_hours_max", 73, "FIELD_RANGE"),
+            ("amount_fen_max", -1, "FIELD_RANGE"),
+            ("count_max", -1, "FIELD_RANGE"),
+            ("lock_day", 32, "FIELD_RANGE"),
+        ):
+            with refused("INVALID_REQUEST") as caught:
+                await gateway.lower("wrong", **{field: value})
+            assert caught[0].violations == {(rule, f"offline_limits.{field}")}
+        with refused("INVALID_REQUEST") as caught:
+            await gateway.lower("no-reason", reason=" ", count_max=0)
+        assert caught[0].violations == {("FIELD_REQUIRED", "reason")}
+
+        tried = await gateway.lower("one", validate_only=True, count_max=0)
+        assert tried.offline_limits.count_max == 0
+        assert (await gateway.one()).counts == (1, Counter())
+        assert await gateway.audited("set_offline_limits") == []
+
+        done = await gateway.lower("one", count_max=0)
+        again = await gateway.lower("one", count_max=0)
+        assert (done.replayed, again.replayed) == (False, True)
+        assert done.offline_limits == again.offline_limits == tried.offline_limits
+        with refused("REQUEST_ID_REUSED"):
+            await gateway.lower("one", count_max=1)
+        assert await gateway.audited("set_offline_limits") == [("operator", PARENT, "a holiday")]
+
+        shown = await gateway.taxpayers.GetTaxpayer(GetTaxpayerRequest(name=PARENT))
+        assert shown.taxpayer.offline_limits == done.offline_limits
+        assert not shown.taxpayer.granted_offline_limits.HasField("count_max")
+        (meter,) = (await gateway.status()).meters
+        assert (meter.left_count, meter.grade) == (0, offline_pb2.GRADE_STOP)
+
+
+async def test_the_upload_status_tells_how_near_each_limit_is(tmp_path: Path) -> None:
+    limits = OfflineLimits(age_hours_max=10, count_max=100, amount_fen_max=1_000_000, lock_day=15)
+    async with limited(tmp_path, limits) as gateway:
+        await gateway.callers()
+        gateway.clock.pass_until(MORNING + 7 * HOUR_S)
+        (meter,) = (await gateway.status()).meters
+
+        assert meter.oldest_issue_time.seconds == MORNING
+        assert meter.grade == offline_pb2.GRADE_WARN
+        found = {
+            offline_pb2.LimitUse.Limit.Name(use.limit): (use.used, use.left, use.grade)
+            for use in meter.limits
+            if use.limit != offline_pb2.LimitUse.LIMIT_SUMMARY_AGE
+        }
+        assert found == {
+            "LIMIT_AGE": (7 * HOUR_S, 3 * HOUR_S, offline_pb2.GRADE_WARN),
+            "LIMIT_COUNT": (64, 36, offline_pb2.GRADE_OK),
+            "LIMIT_AMOUNT": (640_000, 360_000, offline_pb2.GRADE_OK),
+        }
+        [age] = [use for use in meter.limits if use.limit == offline_pb2.LimitUse.LIMIT_AGE]
+        assert age.limit_time.seconds == MORNING + 10 * HOUR_S
+        assert age.used_ppm == 700_000
+
+
+async def test_a_stream_a_batch_and_a_reversal_may_be_bulk(tmp_path: Path) -> None:
+    async with limited(tmp_path, OfflineLimits(count_max=10)) as gateway:
+        await gateway.callers(until_refused=True, bulk=True)
+        batch = await gateway.invoices.BatchIssueInvoices(
+            BatchIssueInvoicesRequest(
+                requests=[gateway.request(bulk=True), gateway.request(bulk=False)]
+            )
+        )
+        [refused_item, issued_item] = batch.results
+        assert refused_item.failure.reason == ERROR_REASON_OFFLINE_BULK_RESTRICTED
+        assert issued_item.HasField("issued")
+
+        await gateway.catch_up()
+        await gateway.lower("lower", count_max=1)
+        call = gateway.invoices.IssueInvoices()
+        await call.write(IssueInvoicesRequest(request=gateway.request(bulk=True)))
+        await call.done_writing()
+        assert [one.result.HasField("issued") async for one in call] == [True]
+        with refused("OFFLINE_COUNT_EXCEEDED"):
+            await gateway.invoices.IssueInvoice(gateway.request(bulk=True))
+
+        await gateway.catch_up()
+        await gateway.lower("back")
+        await gateway.callers(until_refused=True, bulk=True)
+        reversal = ReverseInvoiceRequest(
+            request_id="red",
+            name=issued_item.issued.name,
+            red_reason="退票",
+            priority=invoice_pb2.PRIORITY_BULK,
+        )
+        with refused("OFFLINE_BULK_RESTRICTED"):
+            await gateway.invoices.ReverseInvoice(reversal)
+        reversal.priority = invoice_pb2.PRIORITY_INTERACTIVE
+        assert (await gateway.invoices.ReverseInvoice(reversal)).issued.number
