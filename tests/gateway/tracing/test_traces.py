@@ -134,7 +134,9 @@ async def test_a_void_and_its_upload_are_one_trace(
 async def test_a_step_that_served_many_is_linked_with_each(
     simulator: SimulatorProcess, tmp_path: Path
 ) -> None:
-    async with run(tmp_path, authority=simulator.target, signer=SoftwareSigner()) as gateway:
+    async with run(
+        tmp_path, authority=simulator.target, signer=SoftwareSigner(), sample_ratio=0.0
+    ) as gateway:
         platform = gateway.platform
 
         def work() -> None:
