@@ -7,9 +7,11 @@ from authority.client import GrpcAuthority
 from gateway.authorities import Authorities
 from gateway.clock import Clock
 from gateway.config import Config
+from gateway.desk.survey import Survey
 from gateway.draw import Drawer
 from gateway.issue import Issuer
 from gateway.metrics.measures import Measures
+from gateway.metrics.sources import AlertCounts
 from gateway.reading import Reading
 from gateway.registry import Registry
 from gateway.return_stock import Returner
@@ -47,7 +49,10 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workings:
-    """What does the work, once it runs: what servicers hand their requests to."""
+    """What does the work, once it runs: what servicers hand their requests to.
+
+    ``survey`` and ``alert_counts`` answer, from any thread and at once, what was seen last.
+    """
 
     registry: Registry
     issuer: Issuer
@@ -56,3 +61,5 @@ class Workings:
     returner: Returner
     uploader: Uploader
     reading: Reading
+    survey: Callable[[], Survey | None] | None = None
+    alert_counts: Callable[[], AlertCounts | None] | None = None

@@ -180,7 +180,7 @@ async def running(parts: Parts) -> AsyncIterator[str]:
         serving = Serving(parts, workings)
         if config.metrics is not None:
             listener = Listener(
-                config.metrics.listen, Gathering(_sources(parts, issuer, serving)).text
+                config.metrics.listen, Gathering(_sources(parts, workings, serving)).text
             )
             listener.start()
             stack.push_async_callback(listener.stop)
@@ -192,9 +192,9 @@ async def running(parts: Parts) -> AsyncIterator[str]:
     log.info("gateway.stopped")
 
 
-def _sources(parts: Parts, issuer: Issuer, serving: Serving) -> Sources:
+def _sources(parts: Parts, workings: Workings, serving: Serving) -> Sources:
     """Where a scrape looks."""
-    count_max = parts.config.issue.waiting_count_max
+    issuer, count_max = workings.issuer, parts.config.issue.waiting_count_max
     return Sources(
         measures=parts.measures,
         now=parts.clock.now,
@@ -206,6 +206,8 @@ def _sources(parts: Parts, issuer: Issuer, serving: Serving) -> Sources:
         ready=serving.ready,
         device=parts.device,
         store=parts.store,
+        survey=workings.survey,
+        alerts=workings.alert_counts,
         spans=None if parts.tracer is None else parts.tracer.counts,
     )
 
