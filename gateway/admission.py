@@ -1,5 +1,8 @@
 """How much work is let in at once: calls are refused beyond it, streams wait.
 
+Of calls and of a stream's items those of priority BULK go last: they get the first three quarters of
+the room only, and the rest is left to people who wait.
+
 Work counts from its check until it is settled, not only until it has a number: a number that is
 taken must be signed, so none is taken that the device would not get to in time.
 """
@@ -26,19 +29,23 @@ class Admission:
 
     Lines have a room of their own, so that many long invoices never keep a short one out. Streams
     check one item at a time, and not in the lanes of calls: theirs are not counted.
+
+    ``bulk`` is what gives way: refused, or left to wait, once three quarters of the room are taken.
     """
 
     def __init__(self, *, count_max: int, in_work: Callable[[], int]) -> None:
         self._count_max = count_max
+        self._bulk_count_max = count_max * 3 // 4
         self._in_work = in_work
         self._checking_count = 0
         self._long_line_count = 0
         self._stream_count_max = count_max // 2
         self._stream_count = 0
-        self._queue: deque[Turn] = deque()
+        # Whoever waits, by whether it is bulk.
+        self._queues: dict[bool, deque[Turn]] = {False: deque(), True: deque()}
 
     @contextlib.contextmanager
-    def admitted(self, count: int, line_count: int = 0) -> Iterator[None]:
+    def admitted(self, count: int, line_count: int = 0, *, bulk: bool = False) -> Iterator[None]:
         """Hold room for ``count`` requests while they are checked and handed over; all or none.
 
         ``line_count`` is that of all of them.
@@ -47,7 +54,7 @@ class Admission:
             Overloaded: There is no room. Nothing is held.
         """
         busy_count = self._busy_count()
-        if busy_count + count > self._count_max:
+        if busy_count + count > self._room(bulk=bulk):
             raise Overloaded("too much work is waiting", retry_s=1.0, waiting_count=busy_count)
         long_line_count = max(0, line_count - SHORT_LINE_COUNT_MAX * count)
         if long_line_count and self._long_line_count + long_line_count > LONG_LINE_COUNT_MAX:
@@ -63,17 +70,18 @@ class Admission:
             self._long_line_count -= long_line_count
             self.freed()
 
-    def turn(self) -> Turn | None:
+    def turn(self, *, bulk: bool = False) -> Turn | None:
         """Hold room for one item of a stream: None when it has it, else what to wait for.
 
         Whoever waits no longer sets an exception on the future. Room that was had is given back by
         ``checked`` and ``ended``.
         """
-        if not self._queue and self._free():
+        before = self._queues[False] or (bulk and self._queues[True])
+        if not before and self._free(bulk=bulk):
             self._grant()
             return None
         turn: Turn = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+        self._queues[bulk].append(turn)
         return turn
 
     def checked(self) -> None:
@@ -87,18 +95,23 @@ class Admission:
         self.freed()
 
     def freed(self) -> None:
-        """Something ended: whoever has waited longest goes on."""
-        while self._queue and self._free():
-            turn = self._queue.popleft()
-            if not turn.done():
-                self._grant()
-                turn.set_result(None)
+        """Something ended: whoever has waited longest goes on, bulk after all others."""
+        for bulk, queue in self._queues.items():
+            while queue and self._free(bulk=bulk):
+                turn = queue.popleft()
+                if not turn.done():
+                    self._grant()
+                    turn.set_result(None)
 
     def _busy_count(self) -> int:
         return self._in_work() + self._checking_count
 
-    def _free(self) -> bool:
-        return self._stream_count < self._stream_count_max and self._busy_count() < self._count_max
+    def _room(self, *, bulk: bool) -> int:
+        return self._bulk_count_max if bulk else self._count_max
+
+    def _free(self, *, bulk: bool) -> bool:
+        streams_full = self._stream_count >= self._stream_count_max
+        return not streams_full and self._busy_count() < self._room(bulk=bulk)
 
     def _grant(self) -> None:
         self._checking_count += 1

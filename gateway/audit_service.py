@@ -6,10 +6,15 @@ from typing import Any
 
 import grpc
 
+from gateway import convert, requests
 from ledger.port import Ledger
 from ledger.records import BooksProgress
+from ledger.survey_records import AuditRecord
 from taxcontrol.admin.v1 import audit_service_pb2 as pb2
 from taxcontrol.admin.v1 import audit_service_pb2_grpc
+
+# No record has a higher id.
+_NEWEST = 2**63 - 1
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -17,9 +22,29 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
     """Proves that nothing is missing, doubled or changed."""
 
-    def __init__(self, *, ledger: Ledger) -> None:
+    def __init__(self, *, ledger: Ledger, tenant: str) -> None:
         self._ledger = ledger
+        self._tenant = tenant
         self._endings: set[asyncio.Task[None]] = set()
+
+    async def ListAuditRecords(
+        self, request: pb2.ListAuditRecordsRequest, context: Context
+    ) -> pb2.ListAuditRecordsResponse:
+        """Answer one page of what operators did."""
+        del context
+        size = requests.page_size(request.page_size, default=100, most=1000)
+        found = await self._ledger.audit_records(
+            self._tenant,
+            parent=request.parent,
+            actor=request.actor,
+            before=requests.page_number(request.page_token) or _NEWEST,
+            count_max=size + 1,
+        )
+        page = found[:size]
+        return pb2.ListAuditRecordsResponse(
+            records=map(_record, page),
+            next_page_token=str(page[-1].audit_id) if len(found) > size else "",
+        )
 
     async def CheckBooks(
         self, request: pb2.CheckBooksRequest, context: Context
@@ -75,4 +100,17 @@ def _wire(step: BooksProgress) -> pb2.CheckBooksResponse:
         signature_count=step.signature_count,
         done=step.done,
         balanced=step.balanced,
+    )
+
+
+def _record(record: AuditRecord) -> pb2.AuditRecord:
+    return pb2.AuditRecord(
+        audit_id=record.audit_id,
+        act_time=convert.timestamp(record.at),
+        actor=record.actor,
+        action=record.action,
+        target=record.target,
+        reason=record.reason,
+        request_id=record.request_id,
+        detail=record.detail,
     )

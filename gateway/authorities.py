@@ -32,6 +32,18 @@ class Authorities:
         """Whether there is an authority for a type."""
         return office_of(type_code) in self._bureaus
 
+    def serves_office(self, office: Office) -> bool:
+        """Whether the gateway is told of an authority."""
+        return office in self._bureaus
+
+    def clock_ahead_s(self) -> float | None:
+        """By how much this machine's clock is ahead of the authority's that is furthest from it.
+
+        None before any has told the time.
+        """
+        told = [bureau.time.skew_s() for bureau in self._bureaus.values() if bureau.time.known]
+        return max(told, key=abs, default=None)
+
     def of_type(self, type_code: str) -> Authority:
         """The authority that grants and takes a type.
 

@@ -2,8 +2,10 @@
 
 Every answer of the authority carries its time. The offset is kept against the monotonic clock, so
 it stays valid while the authority is away and a step of the wall clock shows at once. Before the
-first contact the only witness is the ledger: no invoice is dated before the last one of its meter
-(``clock_trusted`` of ``Ledger.commit``).
+first contact there are two witnesses. The ledger: no invoice is dated before the last one of its
+meter (``clock_trusted`` of ``Ledger.commit``). And this process: a wall clock that runs back against
+the monotonic one was wrong before or is wrong now. One that jumps ahead is believed: a machine that
+slept has no other way to say so.
 """
 
 from gateway.clock import Clock
@@ -19,6 +21,7 @@ class AuthorityTime:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._offset_s: float | None = None
+        self._started_s = clock.now() - clock.monotonic()
 
     def observe(self, authority_s: float, sent_s: float, answered_s: float) -> None:
         """Take an answer's time: ``authority_s`` unix, the other two on the monotonic clock."""
@@ -38,9 +41,18 @@ class AuthorityTime:
 
     def check(self) -> None:
         """Raise ``ClockSkew`` when an invoice may not be dated by this clock."""
-        skew_s = self.skew_s()
-        if abs(skew_s) > SKEW_S_MAX:
-            raise ClockSkew(
-                f"this machine's clock is {skew_s:+.0f} s from the authority's",
-                skew_s=round(skew_s),
-            )
+        if self._offset_s is None:
+            stepped_s = self._clock.now() - self._clock.monotonic() - self._started_s
+            if stepped_s < -SKEW_S_MAX:
+                raise _skewed("has run back since the start", stepped_s)
+        elif abs(self.skew_s()) > SKEW_S_MAX:
+            raise _skewed("is not the authority's", self.skew_s())
+
+
+def _skewed(what: str, skew_s: float) -> ClockSkew:
+    return ClockSkew(
+        f"this machine's clock {what}: {skew_s:+.0f} s",
+        skew_s=round(skew_s),
+        skew_s_max=round(SKEW_S_MAX),
+        ends_by="CLOCK",
+    )

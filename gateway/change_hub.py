@@ -12,10 +12,11 @@ T = TypeVar("T")
 
 
 class Listener:
-    """What one watch hears: ``stirred`` is set when there may be something new."""
+    """What one watch hears: ``stirred`` is set when there may be something new, ``closed`` at the end."""
 
     def __init__(self) -> None:
         self.stirred = asyncio.Event()
+        self.closed = asyncio.Event()
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def unless_closed(self, work: asyncio.Future[T]) -> T:
@@ -28,6 +29,7 @@ class Listener:
     def close(self) -> None:
         """Let it hear the end."""
         self.stirred.set()
+        self.closed.set()
         if not self._closed.done():
             self._closed.set_result(None)
 
@@ -82,6 +84,10 @@ class ChangeHub:
             audience.stir_count += 1
             for listener in audience.listeners:
                 listener.stirred.set()
+
+    def heard(self) -> bool:
+        """Whether anybody listens."""
+        return self._watch_count > 0
 
     def stir_count(self, tax_number: str) -> int:
         """What changes with each commit of a taxpayer that somebody listens to."""

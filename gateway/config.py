@@ -116,6 +116,27 @@ class WatchConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeskConfig:
+    """The operator's desk.
+
+    Args:
+        survey_s: Seconds between two looks at stock, backlogs and devices; a second while somebody watches.
+        watch_count_max: Desks that may be watched at once; beyond it callers get OVERLOADED.
+    """
+
+    survey_s: float = 5.0
+    watch_count_max: int = 50
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.survey_s <= 60:
+            raise ValueError(f"desk.survey_s must be in [1, 60], not {self.survey_s}")
+        if not 1 <= self.watch_count_max <= 1000:
+            raise ValueError(
+                f"desk.watch_count_max must be in [1, 1000], not {self.watch_count_max}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyConfig:
     """What strangers may ask.
 
@@ -201,6 +222,7 @@ class Config:
     finance: FinanceConfig | None = None
     issue: IssueConfig = field(default_factory=IssueConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
+    desk: DeskConfig = field(default_factory=DeskConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
     log: LogConfig = field(default_factory=LogConfig)
     metrics: MetricsConfig | None = None

@@ -84,6 +84,11 @@ def draft_of(
     return made, unknown
 
 
+def bulk(priority: int) -> bool:
+    """Whether a request gives way to others. What means nothing to us is somebody who waits."""
+    return priority == invoice_pb2.PRIORITY_BULK
+
+
 def issued(entry: Entry, algorithm: str) -> invoice_pb2.IssuedInvoice:
     """A settled entry as callers get it: the stored bytes, and the marks derived from them."""
     assert entry.signature is not None

@@ -7,6 +7,7 @@ ledger. The authority is in no list: issuing goes on while it is away.
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -62,6 +63,14 @@ class _Proof:
             await asyncio.wait([self._running])
 
 
+@dataclass(slots=True)
+class Vitals:
+    """What was found last: whether the ledger can be written, and whether the device signs."""
+
+    ledger: bool = True
+    device: bool = True
+
+
 class Readiness:
     """Keeps ``servicer`` true. ``""``, the whole server, needs everything."""
 
@@ -74,7 +83,9 @@ class Readiness:
         signer: Signer,
         registry: Registry,
         clock: Clock,
+        vitals: Vitals,
     ) -> None:
+        self._vitals = vitals
         self._servicer = servicer
         self._needs = {"": Need.LEDGER_AND_DEVICE, **needs}
         self._ledger = _Proof(ledger.ping)
@@ -116,6 +127,7 @@ class Readiness:
     async def _look(self) -> None:
         ledger, signs = await asyncio.gather(self._ledger.given(), self._device.given())
         device = signs and self._some_key_serves()
+        self._vitals.ledger, self._vitals.device = ledger, device
         for service, need in self._needs.items():
             ready = ledger and (device or need is Need.LEDGER)
             if self._known.get(service) != ready:

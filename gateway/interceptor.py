@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
-from gateway import status
+from gateway import actor, status
 from gateway.metrics.measures import Measures
 from gateway.tally import Tally
 from gateway.tracing.port import CallSpan, Tracer
@@ -32,7 +32,14 @@ else:  # the class is generic in its types only
 # Services that must answer whatever happens to the rest.
 _ALWAYS = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 # Calls that last as long as their callers: they are told of a drain, and it does not wait for them.
-_ENDLESS = ("/taxcontrol.v1.InvoiceService/WatchInvoices",)
+_ENDLESS = (
+    "/taxcontrol.v1.InvoiceService/WatchInvoices",
+    "/taxcontrol.admin.v1.DeskService/WatchDesk",
+)
+
+
+# Where it matters who calls: it goes on the audit record.
+_ON_RECORD = ("/taxcontrol.admin.", "/taxcontrol.v1.InvoiceService/VoidInvoice")
 
 
 class _Unreadable:
@@ -120,6 +127,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
         calls = self._measures.calls_of(method)
+        on_record = method.startswith(_ON_RECORD)
 
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             began = time.perf_counter()
@@ -128,6 +136,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
             self._running_count += 1
             try:
                 self._admit(request)
+                if on_record:
+                    actor.note(context.invocation_metadata())
                 response = await behaviour(request, context)
             except grpc.aio.AbortError:
                 reason = "ABORTED"

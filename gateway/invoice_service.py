@@ -103,7 +103,8 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
         self, request: invoice_reversal_pb2.ReverseInvoiceRequest, context: Context
     ) -> invoice_reversal_pb2.ReverseInvoiceResponse:
         """Issue the full red of a blue."""
-        ask = Ask(request.request_id, partial(self._reversal.prepare, request))
+        prepare = partial(self._reversal.prepare, request)
+        ask = Ask(request.request_id, prepare, bulk=convert.bulk(request.priority))
         issued = await self._one(ask, context)
         return invoice_reversal_pb2.ReverseInvoiceResponse(
             issued=convert.issued(issued.entry, await self._issuing.algorithm(issued.entry)),
@@ -172,7 +173,8 @@ class InvoiceServicer(invoice_service_pb2_grpc.InvoiceServiceServicer):
 
     def _ask(self, request: pb2.IssueInvoiceRequest) -> Ask:
         prepare = partial(self._preparer.issue, request)
-        return Ask(request.request_id, prepare, line_count=len(request.lines))
+        bulk = convert.bulk(request.priority)
+        return Ask(request.request_id, prepare, line_count=len(request.lines), bulk=bulk)
 
     async def _one(self, ask: Ask, context: Context) -> Issued:
         return await self._issuing.one(ask, deadline_of(context))

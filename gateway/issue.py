@@ -235,6 +235,7 @@ class Issuer:
     def _hand_out(self, signed: list[Job], arrived: list[Job], result: GroupResult) -> None:
         if result.clamped_s > _CLAMP_WARNING_S:
             log.warning("clock.clamped", clamped_s=round(result.clamped_s, 3))
+            self._measures.clamped = (self._clock.now(), result.clamped_s)
         for job, entry in zip(signed, result.settled, strict=True):
             add_one(self._measures.issued, entry.type)
             self._succeed(job, entry)

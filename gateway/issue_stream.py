@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from gateway import status
+from gateway import convert, status
 from gateway.admission import Turn
 from gateway.deadline import Deadline
 from gateway.issue import Issuer
@@ -202,11 +202,12 @@ class _Stream:
         return self._reading
 
     async def _take(self, request: pb2.IssueInvoiceRequest) -> None:
-        ask = Ask(request.request_id, partial(self._check, request), len(request.lines))
+        bulk = convert.bulk(request.priority)
+        ask = Ask(request.request_id, partial(self._check, request), len(request.lines), bulk)
         item = _Item(ask.request_id, ask, size=0)
         self._unanswered_count += 1
         self._weigh(item, request.ByteSize() + LINE_BYTES * ask.line_count)
-        self._turn = self._admission.turn()
+        self._turn = self._admission.turn(bulk=bulk)
         try:
             if self._turn is not None:
                 await self._turn

@@ -57,11 +57,15 @@ class Prepare(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request to issue, and how to look at it. ``line_count`` is 1 where only that can tell."""
+    """One request to issue, and how to look at it. ``line_count`` is 1 where only that can tell.
+
+    ``bulk`` gives way to others where there is not enough for all.
+    """
 
     request_id: str
     prepare: Prepare
     line_count: int = 1
+    bulk: bool = False
 
     @property
     def checked_line_count(self) -> int:
@@ -111,7 +115,7 @@ class Issuing:
             raise
 
     async def _one(self, ask: Ask, deadline: Deadline) -> Issued:
-        with self._issuer.admission.admitted(1, ask.checked_line_count):
+        with self._issuer.admission.admitted(1, ask.checked_line_count, bulk=ask.bulk):
             begun = self.begin(await self.look(ask, deadline, self._lanes))
         if isinstance(begun, Issued):
             return begun
@@ -134,7 +138,9 @@ class Issuing:
             DeadlineTooShort: The deadline came before all were checked.
         """
         line_count = sum(ask.checked_line_count for ask in asks)
-        with self._issuer.admission.admitted(len(asks), line_count):
+        # A batch is one call: as long as somebody may wait for a part of it, it is not bulk.
+        bulk = all(ask.bulk for ask in asks)
+        with self._issuer.admission.admitted(len(asks), line_count, bulk=bulk):
             begun = [self._begun(item) for item in await self._look_at_all(asks, deadline)]
         waiters = [item for item in begun if not isinstance(item, Issued | pb2.Failure)]
         with self._waiting(waiters, deadline):

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 from authority.client import GrpcAuthority
 from gateway.authorities import Authorities
+from gateway.change_hub import ChangeHub
 from gateway.clock import Clock
 from gateway.config import Config
-from gateway.desk.survey import Survey
+from gateway.desk.surveyor import Surveyor
 from gateway.draw import Drawer
+from gateway.health import Vitals
 from gateway.issue import Issuer
 from gateway.metrics.measures import Measures
 from gateway.metrics.sources import AlertCounts
@@ -51,7 +53,7 @@ class Parts:
 class Workings:
     """What does the work, once it runs: what servicers hand their requests to.
 
-    ``survey`` and ``alert_counts`` answer, from any thread and at once, what was seen last.
+    ``alert_counts`` answers, from any thread and at once, which alerts stand.
     """
 
     registry: Registry
@@ -61,5 +63,7 @@ class Workings:
     returner: Returner
     uploader: Uploader
     reading: Reading
-    survey: Callable[[], Survey | None] | None = None
+    surveyor: Surveyor
+    desk_hub: ChangeHub
+    vitals: Vitals
     alert_counts: Callable[[], AlertCounts | None] | None = None

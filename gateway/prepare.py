@@ -27,7 +27,7 @@ class Prepared:
     """A request that was looked at: what it asks for and where.
 
     ``reservation`` is what the issuer gets; None when ``refusal`` says why it gets nothing today.
-    ``mirrored``: a red made of its blue.
+    ``mirrored``: a red made of its blue. ``bulk`` gives way to others.
     """
 
     request_id: str
@@ -36,6 +36,7 @@ class Prepared:
     reservation: Reservation | None = None
     refusal: InvoiceError | None = None
     mirrored: bool = False
+    bulk: bool = False
 
 
 class Preparer:
@@ -67,7 +68,9 @@ class Preparer:
             return await self._in_slices(request, seat)
         draft, unknown = convert.draft(request)
         violations = (*unknown, *rules.violations(draft, seat.record.taxpayer))
-        return self.judged(request.request_id, draft, seat, violations)
+        return self.judged(
+            request.request_id, draft, seat, violations, bulk=convert.bulk(request.priority)
+        )
 
     async def _in_slices(self, request: IssueInvoiceRequest, seat: Seat) -> Prepared:
         """The same for many lines, with breaths."""
@@ -83,7 +86,9 @@ class Preparer:
             await self.slices.breathe()
             violations += found
         await self.slices.breathe()
-        return self.judged(request.request_id, draft, seat, violations)
+        return self.judged(
+            request.request_id, draft, seat, violations, bulk=convert.bulk(request.priority)
+        )
 
     async def seat(self, tax_number: str, point: int, *, reload: bool) -> Seat:
         """Where ``point`` issues; raise ``TaxpayerNotFound``, ``PointNotFound``, ``DeviceNotReady``."""
@@ -99,18 +104,23 @@ class Preparer:
         violations: Sequence[Violation],
         *,
         mirrored: bool = False,
+        bulk: bool = False,
     ) -> Prepared:
         """What to ask the issuer for, or why not; raise ``ContentTooLarge``."""
         refusal = InvalidInvoice(violations) if violations else self._closed(seat)
         if refusal is not None:
-            return Prepared(request_id, draft, seat, refusal=refusal, mirrored=mirrored)
-        wish = self._reservation(request_id, draft, seat, mirrored=mirrored)
-        return Prepared(request_id, draft, seat, wish, mirrored=mirrored)
+            return Prepared(request_id, draft, seat, refusal=refusal, mirrored=mirrored, bulk=bulk)
+        wish = self._reservation(request_id, draft, seat, mirrored=mirrored, bulk=bulk)
+        return Prepared(request_id, draft, seat, wish, mirrored=mirrored, bulk=bulk)
 
     def wanted(self, refused: Prepared) -> Reservation:
         """What a refused request would have asked for; raise ``ContentTooLarge``."""
         return self._reservation(
-            refused.request_id, refused.draft, refused.seat, mirrored=refused.mirrored
+            refused.request_id,
+            refused.draft,
+            refused.seat,
+            mirrored=refused.mirrored,
+            bulk=refused.bulk,
         )
 
     def _closed(self, seat: Seat) -> InvoiceError | None:
@@ -124,7 +134,7 @@ class Preparer:
         return None
 
     def _reservation(
-        self, request_id: str, draft: Draft, seat: Seat, *, mirrored: bool
+        self, request_id: str, draft: Draft, seat: Seat, *, mirrored: bool, bulk: bool
     ) -> Reservation:
         taxpayer = seat.record.taxpayer
         tail = content.tail(draft, taxpayer=taxpayer.tax_number, point=seat.point, large=mirrored)
@@ -144,6 +154,7 @@ class Preparer:
             original=None if blue is None else OriginalRef(code=blue.code, number=blue.number),
             red_notice_number=draft.red_notice_number,
             buyer_tax_number=draft.buyer.tax_number,
+            bulk=bulk,
         )
 
 

@@ -4,6 +4,7 @@ import orjson
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from gateway import actor
 from invoice.errors import InvalidRequest
 from invoice.identifiers import check_request_id
 from invoice.rules_text import gbk_bytes, printable
@@ -12,8 +13,6 @@ from ledger.records import Act, Binding
 
 REASON_CHARACTERS_MAX = 500
 STATEMENT_REASON_BYTES_MAX = 200
-# Who asks is known by name once callers have identities.
-ACTOR = "operator"
 # How a write is asked for is not part of what is asked.
 _NOT_IDENTITY = ("request_id", "reason", "validate_only")
 
@@ -48,7 +47,14 @@ def act(reason: str, now: float) -> Act:
         raise InvalidRequest(
             "reason", "FIELD_TOO_LONG", f"at most {REASON_CHARACTERS_MAX} characters"
         )
-    return Act(actor=ACTOR, reason=reason, at=now)
+    return Act(actor=actor.current(), reason=reason, at=now)
+
+
+def act_for_reason(reason: str, now: float) -> Act:
+    """The same of a write that needs a reason. Raise ``InvalidRequest`` without one."""
+    if not reason.strip():
+        raise InvalidRequest("reason", "FIELD_REQUIRED", "goes on the audit record")
+    return act(reason, now)
 
 
 def check_statement_reason(reason: str) -> None:
@@ -63,12 +69,12 @@ def check_statement_reason(reason: str) -> None:
         raise InvalidRequest("reason", "FIELD_TOO_LONG", message)
 
 
-def check_type(type_code: str) -> None:
+def check_type(type_code: str, *, field: str = "type") -> None:
     """Raise ``InvalidRequest`` unless ``type_code`` is an invoice type there is."""
     if not type_code:
-        raise InvalidRequest("type", "FIELD_REQUIRED", "an invoice type such as 026")
+        raise InvalidRequest(field, "FIELD_REQUIRED", "an invoice type such as 026")
     if type_code not in TYPES:
-        raise InvalidRequest("type", "FIELD_FORMAT", "no such invoice type")
+        raise InvalidRequest(field, "FIELD_FORMAT", "no such invoice type")
 
 
 def check_count(count: int, *, count_max: int = 1_000_000) -> None:
@@ -77,10 +83,10 @@ def check_count(count: int, *, count_max: int = 1_000_000) -> None:
         raise InvalidRequest("count", "FIELD_RANGE", f"must be 1 to {count_max}, not {count}")
 
 
-def page_size(asked: int, *, default: int, most: int) -> int:
+def page_size(asked: int, *, default: int, most: int, field: str = "page_size") -> int:
     """How many rows a page has: 0 means ``default``, more than ``most`` means ``most``."""
     if asked < 0:
-        raise InvalidRequest("page_size", "FIELD_RANGE", "must not be negative")
+        raise InvalidRequest(field, "FIELD_RANGE", "must not be negative")
     return min(asked or default, most)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from gateway import convert
 from gateway.prepare import Prepared, Preparer
 from invoice import content, reversal, rules
 from invoice.document import Kind, Original
@@ -84,7 +85,14 @@ class Reversal:
         violations = rules.red_violations(draft, seat.record.taxpayer)
         if long:
             await slices.breathe()
-        return self._preparer.judged(request.request_id, draft, seat, violations, mirrored=True)
+        return self._preparer.judged(
+            request.request_id,
+            draft,
+            seat,
+            violations,
+            mirrored=True,
+            bulk=convert.bulk(request.priority),
+        )
 
     async def _blue(self, request: ReverseInvoiceRequest, name: InvoiceName) -> Entry:
         record = await self._ledger.find_invoice(

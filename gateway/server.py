@@ -20,7 +20,10 @@ from gateway.authority_time import AuthorityTime
 from gateway.change_hub import ChangeHub
 from gateway.clock import SystemClock
 from gateway.config import Config, ConfigError
+from gateway.desk.surveyor import Surveyor
+from gateway.desk_service import DESK
 from gateway.draw import Drawer
+from gateway.health import Vitals
 from gateway.issue import Issuer
 from gateway.metrics.gathering import Gathering
 from gateway.metrics.listener import Listener
@@ -157,6 +160,25 @@ async def running(parts: Parts) -> AsyncIterator[str]:
         )
         await sweep.start()
         stack.push_async_callback(sweep.close)
+        vitals = Vitals()
+        desk_hub = ChangeHub(
+            config.desk.watch_count_max,
+            watch_count_max_per_taxpayer=config.desk.watch_count_max,
+        )
+        surveyor = Surveyor(
+            ledger=parts.ledger,
+            uploader=uploader,
+            signer=parts.signer,
+            authorities=parts.authorities,
+            clock=clock,
+            measures=parts.measures,
+            survey_s=config.desk.survey_s,
+            vitals=vitals,
+            watched=desk_hub.heard,
+        )
+        surveyor.tell(lambda _: desk_hub.stir((DESK,)))
+        await surveyor.start()
+        stack.push_async_callback(surveyor.close)
         workings = Workings(
             registry=registry,
             issuer=issuer,
@@ -176,6 +198,9 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             reading=await open_reading(
                 config, ledger=parts.ledger, registry=registry, hub=hub, clock=clock, tenant=TENANT
             ),
+            surveyor=surveyor,
+            desk_hub=desk_hub,
+            vitals=vitals,
         )
         serving = Serving(parts, workings)
         if config.metrics is not None:
@@ -194,7 +219,7 @@ async def running(parts: Parts) -> AsyncIterator[str]:
 
 def _sources(parts: Parts, workings: Workings, serving: Serving) -> Sources:
     """Where a scrape looks."""
-    issuer, count_max = workings.issuer, parts.config.issue.waiting_count_max
+    count_max, issuer = parts.config.issue.waiting_count_max, workings.issuer
     return Sources(
         measures=parts.measures,
         now=parts.clock.now,
@@ -206,7 +231,7 @@ def _sources(parts: Parts, workings: Workings, serving: Serving) -> Sources:
         ready=serving.ready,
         device=parts.device,
         store=parts.store,
-        survey=workings.survey,
+        survey=lambda: workings.surveyor.latest,
         alerts=workings.alert_counts,
         spans=None if parts.tracer is None else parts.tracer.counts,
     )

@@ -5,6 +5,7 @@ import asyncio
 import grpc
 
 from gateway.audit_service import AuditServicer
+from gateway.desk_service import DeskServicer, no_alerts
 from gateway.health import Need
 from gateway.invoice_service import InvoiceServicer
 from gateway.issue_stream import IssueStreams
@@ -20,6 +21,8 @@ from gateway.upload_admin_service import UploadAdminServicer
 from taxcontrol.admin.v1 import (
     audit_service_pb2,
     audit_service_pb2_grpc,
+    desk_service_pb2,
+    desk_service_pb2_grpc,
     stock_admin_service_pb2,
     stock_admin_service_pb2_grpc,
     taxpayer_service_pb2,
@@ -49,6 +52,7 @@ NEEDS = {
         Need.LEDGER
     ),
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name: Need.LEDGER,
+    desk_service_pb2.DESCRIPTOR.services_by_name["DeskService"].full_name: Need.LEDGER,
 }
 
 
@@ -91,7 +95,7 @@ def add_servicers(
         server,
     )
     stock_service_pb2_grpc.add_StockServiceServicer_to_server(
-        StockServicer(ledger=ledger, registry=registry, tenant=TENANT), server
+        StockServicer(ledger=ledger, registry=registry, clock=clock, tenant=TENANT), server
     )
     registrar = Registrar(ledger=ledger, authorities=parts.authorities, signer=parts.signer)
     taxpayer_service_pb2_grpc.add_TaxpayerServiceServicer_to_server(
@@ -118,4 +122,18 @@ def add_servicers(
         ),
         server,
     )
-    audit_service_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(ledger=ledger), server)
+    audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
+        AuditServicer(ledger=ledger, tenant=TENANT), server
+    )
+    desk_service_pb2_grpc.add_DeskServiceServicer_to_server(
+        DeskServicer(
+            surveyor=workings.surveyor,
+            hub=workings.desk_hub,
+            alerts=no_alerts,
+            ledger=ledger,
+            registry=registry,
+            clock=clock,
+            tenant=TENANT,
+        ),
+        server,
+    )

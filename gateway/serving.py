@@ -44,7 +44,7 @@ class Serving:
     def __init__(self, parts: Parts, workings: Workings) -> None:
         self._config = parts.config.server
         self._clock = parts.clock
-        self._hub = workings.reading.hub
+        self._hubs = (workings.reading.hub, workings.desk_hub)
         self._interceptor = Interceptor(parts.measures, parts.tracer)
         self._server = grpc.aio.server(interceptors=[self._interceptor], options=_OPTIONS)
         health_servicer = health.aio.HealthServicer()
@@ -55,6 +55,7 @@ class Serving:
             signer=parts.signer,
             registry=workings.registry,
             clock=parts.clock,
+            vitals=workings.vitals,
         )
         add_servicers(self._server, parts, workings, draining=self._interceptor.draining)
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, self._server)
@@ -83,7 +84,8 @@ class Serving:
         """Say so in health, refuse what is new, let running calls end within the grace."""
         await self._readiness.drain()
         self._interceptor.drain()
-        self._hub.close()
+        for hub in self._hubs:
+            hub.close()
         # gRPC cancels, without a word, what arrives while it shuts down; so callers under way are
         # first turned away by name.
         await self._clock.sleep(_TURN_AWAY_S)

@@ -12,11 +12,24 @@ from gateway.registry import Registry
 from gateway.return_stock import Returner
 from gateway.voids import Voids
 from invoice.errors import InvalidRequest
-from invoice.identifiers import number_text, parse_point_name, parse_taxpayer_name, point_name
+from invoice.identifiers import (
+    number_text,
+    parse_point_name,
+    parse_taxpayer_name,
+    point_name,
+    taxpayer_name,
+)
 from ledger.port import Ledger
 from ledger.records import GrantRecord, SegmentRecord
-from taxcontrol.admin.v1 import segment_pb2, stock_admin_service_pb2_grpc
+from ledger.survey_records import ThresholdRecord
+from taxcontrol.admin.v1 import (
+    segment_pb2,
+    stock_admin_service_pb2_grpc,
+    stock_threshold_pb2,
+)
 from taxcontrol.admin.v1 import stock_admin_service_pb2 as pb2
+
+_THRESHOLD_MAX = 1_000_000
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -133,6 +146,29 @@ class StockAdminServicer(stock_admin_service_pb2_grpc.StockAdminServiceServicer)
             replayed=stated.replayed,
         )
 
+    async def SetStockThreshold(
+        self, request: pb2.SetStockThresholdRequest, context: Context
+    ) -> pb2.SetStockThresholdResponse:
+        """Set when stock is low."""
+        del context
+        binding = requests.binding(self._tenant, "set_stock_threshold", request, request.request_id)
+        replayed = await self._ledger.set_stock_threshold(
+            _threshold(request.threshold),
+            binding=binding,
+            act=requests.act_for_reason(request.reason, self._clock.now()),
+            dry_run=request.validate_only,
+        )
+        return pb2.SetStockThresholdResponse(replayed=replayed)
+
+    async def ListStockThresholds(
+        self, request: pb2.ListStockThresholdsRequest, context: Context
+    ) -> pb2.ListStockThresholdsResponse:
+        """Answer what was set."""
+        del context
+        tax_number = parse_taxpayer_name(request.parent, field="parent")
+        found = await self._ledger.stock_thresholds(self._tenant, tax_number)
+        return pb2.ListStockThresholdsResponse(thresholds=map(_wire_threshold, found))
+
     async def ListSegments(
         self, request: pb2.ListSegmentsRequest, context: Context
     ) -> pb2.ListSegmentsResponse:
@@ -186,3 +222,41 @@ def _segment(segment: SegmentRecord) -> segment_pb2.Segment:
     if segment.available_count:
         wire.next_number = number_text(segment.prefix, segment.width, segment.next)
     return wire
+
+
+def _threshold(wire: stock_threshold_pb2.StockThreshold) -> ThresholdRecord:
+    """The threshold asked for; raise ``InvalidRequest`` naming the field."""
+    if "/points/" in wire.parent:
+        tax_number, point = parse_point_name(wire.parent, field="threshold.parent")
+    else:
+        tax_number, point = parse_taxpayer_name(wire.parent, field="threshold.parent"), None
+    requests.check_type(wire.type, field="threshold.type")
+    if not 0 <= wire.low_count <= _THRESHOLD_MAX:
+        message = f"must be 0 to {_THRESHOLD_MAX}"
+        raise InvalidRequest("threshold.low_count", "FIELD_RANGE", message)
+    if wire.low_count and not wire.low_count < wire.target_count <= _THRESHOLD_MAX:
+        message = f"must be above low_count, at most {_THRESHOLD_MAX}"
+        raise InvalidRequest("threshold.target_count", "FIELD_RANGE", message)
+    return ThresholdRecord(
+        tax_number=tax_number,
+        point=point,
+        type=wire.type,
+        low_count=wire.low_count,
+        target_count=wire.target_count,
+        auto_draw=wire.auto_draw,
+    )
+
+
+def _wire_threshold(record: ThresholdRecord) -> stock_threshold_pb2.StockThreshold:
+    parent = (
+        taxpayer_name(record.tax_number)
+        if record.point is None
+        else point_name(record.tax_number, record.point)
+    )
+    return stock_threshold_pb2.StockThreshold(
+        parent=parent,
+        type=record.type,
+        low_count=record.low_count,
+        target_count=record.target_count,
+        auto_draw=record.auto_draw,
+    )

@@ -5,9 +5,11 @@ from typing import Any
 import grpc
 
 from gateway import requests
+from gateway.clock import Clock
 from gateway.registry import Registry
 from invoice.identifiers import parse_point_name, parse_taxpayer_name, point_name
 from ledger.port import Ledger
+from quota.period import day_of
 from taxcontrol.v1 import stock_pb2, stock_service_pb2_grpc
 from taxcontrol.v1 import stock_service_pb2 as pb2
 
@@ -17,9 +19,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class StockServicer(stock_service_pb2_grpc.StockServiceServicer):
     """Answers what is left to issue from."""
 
-    def __init__(self, *, ledger: Ledger, registry: Registry, tenant: str) -> None:
+    def __init__(self, *, ledger: Ledger, registry: Registry, clock: Clock, tenant: str) -> None:
         self._ledger = ledger
         self._registry = registry
+        self._clock = clock
         self._tenant = tenant
 
     async def GetStock(
@@ -36,7 +39,13 @@ class StockServicer(stock_service_pb2_grpc.StockServiceServicer):
         else:
             tax_number = parse_taxpayer_name(request.parent, field="parent")
             await self._registry.record(self._tenant, tax_number)
-        levels = await self._ledger.stock(self._tenant, tax_number, point=point, type=request.type)
+        levels = await self._ledger.stock(
+            self._tenant,
+            tax_number,
+            point=point,
+            type=request.type,
+            day=day_of(self._clock.now()),
+        )
         return pb2.GetStockResponse(
             levels=[
                 stock_pb2.StockLevel(
@@ -46,6 +55,7 @@ class StockServicer(stock_service_pb2_grpc.StockServiceServicer):
                     next_code=level.next_code,
                     next_number=level.next_number,
                     issue_deadline=level.issue_deadline,
+                    expired_count=level.expired_count,
                 )
                 for level in levels
             ]

@@ -4,7 +4,7 @@ from typing import Any
 
 import grpc
 
-from gateway import convert, requests
+from gateway import convert, offline_wire, requests
 from gateway.application import application
 from gateway.clock import Clock
 from gateway.register import Registrar
@@ -12,7 +12,6 @@ from gateway.registry import Registry
 from invoice.identifiers import device_name, parse_taxpayer_name, point_name, taxpayer_name
 from ledger.port import Ledger
 from ledger.records import DeviceRecord, TaxpayerRecord
-from quota.offline import OfflineLimits
 from taxcontrol.admin.v1 import taxpayer_pb2, taxpayer_service_pb2_grpc
 from taxcontrol.admin.v1 import taxpayer_service_pb2 as pb2
 
@@ -81,6 +80,27 @@ class TaxpayerServicer(taxpayer_service_pb2_grpc.TaxpayerServiceServicer):
             next_page_token=page[-1].tax_number if len(found) > len(page) else "",
         )
 
+    async def SetOfflineLimits(
+        self, request: pb2.SetOfflineLimitsRequest, context: Context
+    ) -> pb2.SetOfflineLimitsResponse:
+        """Keep below the authority's offline limits."""
+        del context
+        tax_number = parse_taxpayer_name(request.parent, field="parent")
+        limits, replayed = await self._ledger.set_offline_limits(
+            tax_number=tax_number,
+            limits=offline_wire.asked_limits(request.offline_limits),
+            binding=requests.binding(
+                self._tenant, "set_offline_limits", request, request.request_id
+            ),
+            act=requests.act_for_reason(request.reason, self._clock.now()),
+            dry_run=request.validate_only,
+        )
+        if not request.validate_only:
+            await self._registry.reload(self._tenant, tax_number)
+        return pb2.SetOfflineLimitsResponse(
+            offline_limits=offline_wire.limits(limits), replayed=replayed
+        )
+
 
 def _asked(request: pb2.RegisterTaxpayerRequest) -> pb2.RegisterTaxpayerRequest:
     """The request without what only answers have, which is ignored in a registration."""
@@ -90,6 +110,7 @@ def _asked(request: pb2.RegisterTaxpayerRequest) -> pb2.RegisterTaxpayerRequest:
     taxpayer.ClearField("name")
     taxpayer.ClearField("devices")
     taxpayer.ClearField("offline_limits")
+    taxpayer.ClearField("granted_offline_limits")
     taxpayer.ClearField("windows")
     taxpayer.ClearField("version")
     taxpayer.ClearField("registration_time")
@@ -139,7 +160,8 @@ def _wire(record: TaxpayerRecord, *, certificates: bool = True) -> taxpayer_pb2.
             _wire_device(taxpayer.tax_number, device, certificates=certificates)
             for device in record.devices
         ],
-        offline_limits=_wire_limits(record.offline_limits),
+        offline_limits=offline_wire.limits(record.limits_in_force),
+        granted_offline_limits=offline_wire.limits(record.offline_limits),
         windows=[
             taxpayer_pb2.RateWindow(
                 period_ms=round(window.period_s * 1000), call_count_max=window.call_count_max
@@ -165,12 +187,3 @@ def _wire_device(
             wire.key_id, wire.key_algorithm = key.key_id, key.algorithm
             wire.certificate = key.certificate if certificates else b""
     return wire
-
-
-def _wire_limits(limits: OfflineLimits) -> taxpayer_pb2.OfflineLimits:
-    return taxpayer_pb2.OfflineLimits(
-        age_hours_max=limits.age_hours_max,
-        amount_fen_max=limits.amount_fen_max,
-        count_max=limits.count_max,
-        lock_day=limits.lock_day,
-    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from gateway import convert, requests
+from gateway import convert, offline_wire, requests, upload_wire
 from gateway.clock import Clock
 from gateway.registry import Registry
 from gateway.upload.control import in_force
@@ -20,14 +20,12 @@ from invoice.identifiers import (
 )
 from ledger.port import Ledger
 from ledger.records import (
-    Act,
     BacklogRecord,
     MeterRecord,
     RateWindow,
     UnuploadedRecord,
-    UploadControlRecord,
 )
-from quota.offline import OfflineLimits
+from quota.offline import OfflineLimits, worst
 from taxcontrol.admin.v1 import taxpayer_pb2, upload_admin_service_pb2_grpc, upload_pb2
 from taxcontrol.admin.v1 import upload_admin_service_pb2 as pb2
 from taxcontrol.v1 import invoice_pb2
@@ -67,8 +65,9 @@ class UploadAdminServicer(upload_admin_service_pb2_grpc.UploadAdminServiceServic
         record = await self._registry.record(self._tenant, tax_number)
         backlog = await self._ledger.backlog(self._tenant, tax_number)
         pace = await self._uploader.status(tax_number)
-        status = _status(backlog, pace, record.offline_limits)
-        _show_control(status, await self._ledger.upload_control(tax_number), self._clock.now())
+        now = self._clock.now()
+        status = _status(backlog, pace, record.limits_in_force, now)
+        upload_wire.show_control(status, await self._ledger.upload_control(tax_number), now)
         return pb2.GetUploadStatusResponse(status=status)
 
     async def ListUnuploaded(
@@ -99,7 +98,7 @@ class UploadAdminServicer(upload_admin_service_pb2_grpc.UploadAdminServiceServic
             tax_number=tax_number,
             invoices=_invoices(request.invoices, tax_number),
             binding=requests.binding(self._tenant, "retry_uploads", request, request.request_id),
-            act=self._act(request.reason),
+            act=requests.act_for_reason(request.reason, self._clock.now()),
             dry_run=request.validate_only,
         )
         if not request.validate_only:
@@ -122,7 +121,7 @@ class UploadAdminServicer(upload_admin_service_pb2_grpc.UploadAdminServiceServic
             tax_number=tax_number,
             until=until,
             binding=binding,
-            act=self._act(request.reason),
+            act=requests.act_for_reason(request.reason, self._clock.now()),
             dry_run=request.validate_only,
         )
         await self._uploader.reload(tax_number)
@@ -153,19 +152,15 @@ class UploadAdminServicer(upload_admin_service_pb2_grpc.UploadAdminServiceServic
             tax_number=tax_number,
             windows=_windows(request.windows),
             binding=requests.binding(self._tenant, "set_upload_rate", request, request.request_id),
-            act=self._act(request.reason),
+            act=requests.act_for_reason(request.reason, self._clock.now()),
             dry_run=request.validate_only,
         )
         await self._uploader.reload(tax_number)
         record = await self._registry.record(self._tenant, tax_number)
         windows = in_force(record.windows, control.windows)
-        return pb2.SetUploadRateResponse(windows=map(_window, windows), replayed=replayed)
-
-    def _act(self, reason: str) -> Act:
-        """Who does it and why; raise ``InvalidRequest`` unless a reason is given."""
-        if not reason.strip():
-            raise InvalidRequest("reason", "FIELD_REQUIRED", "goes on the audit record")
-        return requests.act(reason, self._clock.now())
+        return pb2.SetUploadRateResponse(
+            windows=map(upload_wire.window, windows), replayed=replayed
+        )
 
 
 def _invoices(names: Sequence[str], tax_number: str) -> list[tuple[str, str]]:
@@ -212,24 +207,8 @@ def _windows(wire: Sequence[taxpayer_pb2.RateWindow]) -> list[RateWindow]:
     ]
 
 
-def _window(window: RateWindow) -> taxpayer_pb2.RateWindow:
-    return taxpayer_pb2.RateWindow(
-        period_ms=round(window.period_s * 1000), call_count_max=window.call_count_max
-    )
-
-
-def _show_control(wire: upload_pb2.UploadStatus, control: UploadControlRecord, now: float) -> None:
-    wire.set_windows.extend(map(_window, control.windows))
-    if not control.paused_at(now):
-        return
-    wire.paused, wire.pause_reason = True, control.pause_reason
-    if control.paused_until is not None:
-        # Rounded, not cut: a float has no room for every millisecond, and this one was stated.
-        wire.paused_until.FromMilliseconds(round(control.paused_until * 1000))
-
-
 def _status(
-    backlog: BacklogRecord, pace: UploadStatus, limits: OfflineLimits
+    backlog: BacklogRecord, pace: UploadStatus, limits: OfflineLimits, now: float
 ) -> upload_pb2.UploadStatus:
     wire = upload_pb2.UploadStatus(
         taxpayer=taxpayer_name(backlog.tax_number),
@@ -237,15 +216,8 @@ def _status(
         submitted_count=backlog.submitted_count,
         in_doubt_count=backlog.in_doubt_count,
         rejected_count=backlog.rejected_count,
-        meters=[_meter(meter, limits) for meter in backlog.meters],
-        windows=[
-            upload_pb2.WindowUse(
-                period_ms=round(use.period_s * 1000),
-                call_count_max=use.call_count_max,
-                used_count=use.used_count,
-            )
-            for use in pace.windows
-        ],
+        meters=[_meter(meter, limits, now) for meter in backlog.meters],
+        windows=[upload_wire.window_use(use) for use in pace.windows],
         rate_share_ppm=round(pace.share * 1_000_000),
         last_error=pace.last_error,
     )
@@ -257,13 +229,18 @@ def _status(
     return wire
 
 
-def _meter(meter: MeterRecord, limits: OfflineLimits) -> upload_pb2.Meter:
+def _meter(meter: MeterRecord, limits: OfflineLimits, now: float) -> upload_pb2.Meter:
+    found = offline_wire.limit_uses(limits, meter, now)
     wire = upload_pb2.Meter(
         machine_number=meter.machine_number,
         type=meter.type,
         unuploaded_count=meter.unuploaded_count,
         unuploaded_amount_fen=meter.unuploaded_amount_fen,
+        limits=map(offline_wire.limit_use, found),
+        grade=offline_wire.grade(worst(found)),
     )
+    if meter.oldest_issue_time:
+        wire.oldest_issue_time.CopyFrom(convert.timestamp(meter.oldest_issue_time))
     if meter.last_issue_time:
         wire.last_issue_time.CopyFrom(convert.timestamp(meter.last_issue_time))
     if limits.count_max is not None:

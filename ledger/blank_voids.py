@@ -9,19 +9,20 @@ from invoice.document import Kind
 from invoice.errors import NumberNotBlank, PointNotFound, TaxpayerNotFound
 from invoice.statements import StatementKind, blank_void
 from ledger.bindings import first_effect
-from ledger.meters import Load, behind_s_max, clock_fault, take_off
+from ledger.meters import Backlog, behind_s_max, clock_fault, take_off
 from ledger.records import Act, Binding, StatementRecord
 from ledger.reversals import Red, give_back
-from ledger.segments import open_segments, store_taken
+from ledger.segments import expired_segments, open_segments, store_taken
 from ledger.statements import bound_statement, reserve
 from ledger.values import fetch
+from quota.period import day_of
 from stock.segment import Segment, take
 
 # A number whose entry waits longer than this for its signature may be given up.
 WAITING_S_MIN = 60.0
 
 _PLACE = """
-SELECT t.tenant, p.machine_number, m.last_issue_time
+SELECT t.tenant, p.machine_number, max(m.last_issue_time, m.issue_time_min)
   FROM taxpayer AS t
   LEFT JOIN point AS p ON p.tax_number = t.tax_number AND p.point = ?
   LEFT JOIN meter AS m
@@ -30,7 +31,7 @@ SELECT t.tenant, p.machine_number, m.last_issue_time
 """
 _ENTRY = """
 SELECT i.invoice_id, i.state, i.machine_number, i.point, i.type, i.kind, i.reserved_at,
-       i.issue_time, i.net_fen, i.tax_fen, m.last_issue_time
+       i.issue_time, i.net_fen, i.tax_fen, max(m.last_issue_time, m.issue_time_min)
   FROM invoice AS i
   JOIN meter AS m
     ON m.tax_number = i.tax_number AND m.machine_number = i.machine_number AND m.type = i.type
@@ -80,7 +81,7 @@ class _Entry(NamedTuple):
     issue_time: int
     net_fen: int
     tax_fen: int
-    last_issue_time: int
+    time_min: int
 
     def waits(self, wish: _Wish) -> bool:
         """Tell whether it has waited long enough, at the place that was named."""
@@ -121,32 +122,32 @@ def reserve_blank_void(
         worker=worker,
         now=now,
     )
-    machine_number, last_issue_time = _place(connection, wish)
+    machine_number, time_min = _place(connection, wish)
     entry = _entry(connection, wish)
     if entry is not None:
-        machine_number, last_issue_time = entry.machine_number, entry.last_issue_time
-    fault = clock_fault(last_issue_time, now, behind_s_max(trusted=clock_trusted))
+        machine_number, time_min = entry.machine_number, entry.time_min
+    fault = clock_fault(time_min, now, behind_s_max(trusted=clock_trusted))
     if fault is not None:
         raise fault
-    void_time = max(int(now), last_issue_time)
+    void_time = max(int(now), time_min)
     if entry is None:
         invoice_id = _take_next(connection, wish, machine_number, void_time)
     else:
-        invoice_id = _give_up(connection, wish, entry)
+        invoice_id = _give_up(connection, wish, entry, void_time)
     statement = _statement(wish, machine_number, void_time)
     reserve(connection, statement, invoice_id, binding, act)
     return statement, False
 
 
 def _place(connection: apsw.Connection, wish: _Wish) -> tuple[str, int]:
-    """Return the point's device and the last issue time of its meter; 0 when it has none."""
+    """Return the point's device and what nothing of its meter is dated before; 0 without a meter."""
     rows = fetch(connection, _PLACE, (wish.point, wish.type, wish.tax_number))
     if not rows or rows[0][0] != wish.tenant:
         raise TaxpayerNotFound(wish.tax_number)
-    _, machine_number, last_issue_time = rows[0]
+    _, machine_number, time_min = rows[0]
     if machine_number is None:
         raise PointNotFound(wish.tax_number, wish.point)
-    return machine_number, last_issue_time or 0
+    return machine_number, time_min or 0
 
 
 def _entry(connection: apsw.Connection, wish: _Wish) -> _Entry | None:
@@ -158,12 +159,13 @@ def _take_next(
     connection: apsw.Connection, wish: _Wish, machine_number: str, void_time: int
 ) -> int:
     """Take the point's next number, which must be the one that was named; return its row."""
-    segment = _next_segment(connection, wish)
-    if segment is None:
-        raise _not_blank(None, "")
-    taken = take(segment, 1)
-    if (segment.code, taken.numbers[0]) != (wish.code, wish.number):
-        raise _not_blank(segment, "")
+    following = _next_segments(connection, wish, void_time)
+    for segment in following:
+        taken = take(segment, 1)
+        if (segment.code, taken.numbers[0]) == (wish.code, wish.number):
+            break
+    else:
+        raise _not_blank(following, "")
     store_taken(connection, [segment.segment_id, taken.segment.next])
     connection.execute(
         _JOURNAL,
@@ -187,29 +189,34 @@ def _take_next(
     return invoice_id
 
 
-def _give_up(connection: apsw.Connection, wish: _Wish, entry: _Entry) -> int:
+def _give_up(connection: apsw.Connection, wish: _Wish, entry: _Entry, void_time: int) -> int:
     """End an entry that waits for its signature: it counts nowhere any more; return its row."""
     if not entry.waits(wish):
-        raise _not_blank(_next_segment(connection, wish), entry.state)
+        raise _not_blank(_next_segments(connection, wish, void_time), entry.state)
     connection.execute(_GIVE_UP, (entry.invoice_id,))
     meter = wish.tax_number, entry.machine_number, entry.type
-    take_off(connection, {meter: Load(1, abs(entry.net_fen))})
+    take_off(connection, {meter: Backlog(1, abs(entry.net_fen), entry.issue_time)})
     if entry.kind == Kind.RED:
         red = Red(entry.invoice_id, abs(entry.net_fen), abs(entry.tax_fen))
         give_back(connection, red, was_issued=False)
     return entry.invoice_id
 
 
-def _next_segment(connection: apsw.Connection, wish: _Wish) -> Segment | None:
+def _next_segments(connection: apsw.Connection, wish: _Wish, void_time: int) -> list[Segment]:
+    """Return whose next number may be given up: what is issued from now, and the oldest past its day."""
     counter = wish.tax_number, wish.point, wish.type
-    return next(open_segments(connection, counter, 1), None)
+    day = day_of(void_time)
+    return [
+        *open_segments(connection, counter, day, 1),
+        *expired_segments(connection, counter, day, 1),
+    ]
 
 
-def _not_blank(following: Segment | None, state: str) -> NumberNotBlank:
-    if following is None:
+def _not_blank(following: list[Segment], state: str) -> NumberNotBlank:
+    if not following:
         return NumberNotBlank(next_code="", next_number="", state=state)
-    (number,) = take(following, 1).numbers
-    return NumberNotBlank(next_code=following.code, next_number=number, state=state)
+    (number,) = take(following[0], 1).numbers
+    return NumberNotBlank(next_code=following[0].code, next_number=number, state=state)
 
 
 def _statement(wish: _Wish, machine_number: str, void_time: int) -> StatementRecord:

@@ -117,6 +117,8 @@ class InvoiceCheck:
     def _reserved(self, stored: Stored) -> _Faults:
         meter = self._meter(stored)
         meter.reserved_count += 1
+        # They come in the order of their times, which a meter never turns back.
+        meter.oldest_reserved_time = meter.oldest_reserved_time or stored.issue_time
         meter.reserved_amount_fen += abs(stored.net_fen)
         self._tally.reserved_count += 1
         if stored.statement_kind is not None:

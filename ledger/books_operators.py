@@ -35,6 +35,9 @@ SELECT r.request_id, r.authority_request_id, r.segment_id, r.tax_number, r.type,
   LEFT JOIN segment AS s ON s.segment_id = r.segment_id
 """
 _CONTROLS = "SELECT tax_number, paused, paused_until, pause_reason, windows FROM upload_control"
+_LIMITS = (
+    "SELECT tax_number, age_hours_max, amount_fen_max, count_max, lock_day FROM offline_control"
+)
 _RETRIED = """
 SELECT m.tax_number, count(*)
   FROM change AS c
@@ -43,6 +46,7 @@ SELECT m.tax_number, count(*)
  GROUP BY m.tax_number
 """
 
+_LOWERED: Final = ("age_hours_max", "amount_fen_max", "count_max", "lock_day")
 _RETURNED: Final = ("segment_id", "tax_number", "type", "first", "count")
 
 
@@ -90,6 +94,7 @@ def check_operators(connection: apsw.Connection) -> Iterator[Finding]:
     yield from _check_segments(connection, told)
     yield from _check_returns(connection, told)
     yield from _check_controls(connection, told)
+    yield from _check_limits(connection, told)
     retried: dict[str, int] = dict(fetch(connection, _RETRIED))
     for tax_number in told.retried.keys() | retried.keys():
         counts = told.retried.get(tax_number, 0), retried.get(tax_number, 0)
@@ -106,6 +111,7 @@ class _Told:
         self.returns: dict[str, tuple[Any, ...]] = {}
         self.answers: dict[str, list[tuple[object, ...]]] = {}
         self.controls: dict[str, dict[str, Any]] = {}
+        self.limits: dict[str, dict[str, int | None]] = {}
         self.retried: dict[str, int] = {}
         for request_id, text in fetch(connection, _EFFECTS):
             self._take(request_id, from_json(text))
@@ -129,6 +135,9 @@ class _Told:
             self._control(effect).update({name: effect[name] for name in names})
         if "windows" in effect:
             self._control(effect).update(windows=effect["windows"])
+
+        if "offline_limits" in effect:
+            self.limits[effect["tax_number"]] = effect["offline_limits"]
 
     def _control(self, effect: dict[str, Any]) -> dict[str, Any]:
         start: dict[str, Any] = {
@@ -204,4 +213,16 @@ def _check_controls(connection: apsw.Connection, told: _Told) -> Iterator[Findin
     for tax_number in stored.keys() | told.controls.keys():
         if stored.get(tax_number) != told.controls.get(tax_number):
             message = "its uploads are steered otherwise than was decided"
+            yield found("I9_AUDITED", f"taxpayers/{tax_number}", message)
+
+
+def _check_limits(connection: apsw.Connection, told: _Told) -> Iterator[Finding]:
+    """Check that the offline limits are lowered as was decided last."""
+    stored = {
+        tax_number: dict(zip(_LOWERED, lowered, strict=True))
+        for tax_number, *lowered in fetch(connection, _LIMITS)
+    }
+    for tax_number in stored.keys() | told.limits.keys():
+        if stored.get(tax_number) != told.limits.get(tax_number):
+            message = "its offline limits are lowered otherwise than was decided"
             yield found("I9_AUDITED", f"taxpayers/{tax_number}", message)

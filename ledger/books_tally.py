@@ -28,6 +28,7 @@ class MeterTally:
 
     reserved_count: int = 0
     reserved_amount_fen: int = 0
+    oldest_reserved_time: int = 0
     last_issue_time: int = 0
 
 

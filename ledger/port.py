@@ -44,6 +44,14 @@ from ledger.records import (
     UnuploadedRecord,
     UploadControlRecord,
 )
+from ledger.survey_records import (
+    AuditRecord,
+    BacklogSample,
+    BurnSample,
+    SurveyReading,
+    ThresholdRecord,
+)
+from quota.offline import OfflineLimits
 
 
 class Ledger(Protocol):
@@ -101,11 +109,14 @@ class Ledger(Protocol):
         fingerprint differs; the same id twice in one group is looked at again after the others,
         and counts as known then if the first took a number. Then, per item: ``TaxpayerNotFound``,
         ``stale`` when the taxpayer's version moved on, ``PointNotFound``, ``ClockSkew`` when
-        ``now`` is more than 1,800 s behind the meter's last issue time, or more than 5 s unless
-        ``clock_trusted`` (the authority has told the time since start), for a red those below,
-        ``StockExhausted``; else it takes the next number of the point's segments (oldest assigned first), issue time
-        ``max(int(now), last)``, stores ``content.complete(tail, …)`` and adds 1 and |net| to the
-        meter's un-uploaded count and amount.
+        ``now`` is more than 1,800 s behind the meter's last issue time or the end of its last closed
+        month, or more than 5 s unless ``clock_trusted`` (the authority has told the time since
+        start), for a red those below, what ``quota.budget`` has against it at its issue time by the
+        limits in force, ``StockExhausted``, or ``IssueDeadlinePassed`` when all that is left is past
+        its day; else it takes the next number of the point's segments (oldest assigned first,
+        those past their day passed over), issue time ``max(int(now), last, end of the closed
+        month)``, stores ``content.complete(tail, …)`` and adds 1 and |net| to the meter's un-uploaded
+        count and amount. What gets no number takes nothing of the budget.
 
         A red, by what the ones before it in the group have left of its blue: ``RedOriginalNotFound``,
         ``RedTypeMismatch``, ``InvoiceNotReversible`` with its state, ``RedExceedsBlue``,
@@ -191,8 +202,8 @@ class Ledger(Protocol):
     ) -> tuple[StatementRecord, bool]:
         """Decide that a number will never be an invoice, and store what is to be signed (RESERVED).
 
-        Either the point's next available number, which leaves its segment in this transaction, or
-        one whose entry has been RESERVED for 60 s: that entry is BLANK_VOIDED at once and off its
+        Either the point's next number (the one issued next, or the first that is past its day), which
+        leaves its segment in this transaction, or one whose entry has been RESERVED for 60 s: that entry is BLANK_VOIDED at once and off its
         meter, a red gives back what it had taken, and a settle that comes late answers the stored row.
 
         Raises ``TaxpayerNotFound``, ``PointNotFound``, ``NumberNotBlank``, ``ClockSkew`` as for
@@ -398,9 +409,18 @@ class Ledger(Protocol):
         """Segments by id ascending, from the first one after ``after``."""
 
     async def stock(
-        self, tenant: str, tax_number: str, *, point: int | None = None, type: str = ""
+        self,
+        tenant: str,
+        tax_number: str,
+        *,
+        point: int | None = None,
+        type: str = "",
+        day: str = "",
     ) -> list[StockLevelRecord]:
-        """Levels by point (pool first) and type; only one point when ``point`` is given."""
+        """Levels by point (pool first) and type; only one point when ``point`` is given.
+
+        As they are on the civil ``day``; without one nothing is past its day.
+        """
 
     # --- upload -------------------------------------------------------------------------
 
@@ -523,6 +543,65 @@ class Ledger(Protocol):
         Raises ``TaxpayerNotFound``, ``InvalidRequest`` at a window of the authority's length with more
         calls than it has.
         """
+
+    # --- offline limits -----------------------------------------------------------------
+
+    async def set_offline_limits(
+        self,
+        *,
+        tax_number: str,
+        limits: OfflineLimits,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[OfflineLimits, bool]:
+        """Lower offline limits; those that are None are the authority's own again.
+
+        They hold from the next reservation on. Returns the limits in force. Raises
+        ``TaxpayerNotFound``, ``InvalidRequest`` at a limit above the authority's.
+        """
+
+    # --- the desk -----------------------------------------------------------------------
+
+    async def survey(self, now: float) -> SurveyReading:
+        """Everything an operator watches, on one snapshot; the work does not grow with the invoices.
+
+        ``now`` judges which numbers are past their day, and which hours of use are recent.
+        """
+
+    async def record_samples(self, samples: Sequence[BacklogSample], *, now: float) -> None:
+        """Store backlogs, count what was taken since the last time towards this hour, forget what is old.
+
+        Samples of a minute that has one already are dropped. What is taken is counted once, also over
+        restarts.
+        """
+
+    async def backlog_history(
+        self, tenant: str, tax_number: str, *, start: int
+    ) -> list[BacklogSample]:
+        """A taxpayer's samples from ``start`` (unix seconds) on, oldest first. Raises ``TaxpayerNotFound``."""
+
+    async def burn_history(self, tenant: str, tax_number: str, *, start: int) -> list[BurnSample]:
+        """Numbers its points took, by hour from that of ``start`` on. Raises ``TaxpayerNotFound``."""
+
+    async def set_stock_threshold(
+        self, wanted: ThresholdRecord, *, binding: Binding, act: Act, dry_run: bool = False
+    ) -> bool:
+        """Set when stock is low, of one point or of all others; ``low_count`` 0 takes it away.
+
+        Returns whether it was replayed. Raises ``TaxpayerNotFound``, ``PointNotFound``.
+        """
+
+    async def audit_records(
+        self, tenant: str, *, parent: str, actor: str, before: int, count_max: int
+    ) -> list[AuditRecord]:
+        """What was done, newest first, from the last one before the id ``before`` on.
+
+        Of the resource ``parent`` and what is under it, and of one ``actor``; ``""`` for all.
+        """
+
+    async def stock_thresholds(self, tenant: str, tax_number: str) -> list[ThresholdRecord]:
+        """What was set, the taxpayer's own first, then by point and type. Raises ``TaxpayerNotFound``."""
 
     # --- books --------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from invoice.document import Kind, Taxpayer
 from invoice.errors import InvoiceError
 from invoice.lifecycle import InvoiceState, UploadState
 from invoice.statements import StatementKind
-from quota.offline import OfflineLimits
+from quota.offline import NO_LIMITS, MeterState, OfflineLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class PointRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaxpayerRecord:
-    """A registered taxpayer, whole."""
+    """A registered taxpayer, whole. ``offline_limits`` are as granted; ``lowered_limits`` an operator's."""
 
     tenant: str
     taxpayer: Taxpayer
@@ -69,6 +69,12 @@ class TaxpayerRecord:
     windows: tuple[RateWindow, ...]
     batch_count_max: int = 100
     registered_at: float = 0.0
+    lowered_limits: OfflineLimits = NO_LIMITS
+
+    @property
+    def limits_in_force(self) -> OfflineLimits:
+        """The authority's offline limits, or an operator's where they are lower."""
+        return self.offline_limits.lowered(self.lowered_limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,9 +345,10 @@ class ReturnRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StockLevelRecord:
-    """What a point (or the pool, ``point`` None) has left of one type, and its next number.
+    """What a point (or the pool, ``point`` None) has left of one type, and what is issued next.
 
-    ``issue_deadline`` is the earliest of what is left.
+    ``issue_deadline`` is the earliest of what is left. What is past its day is counted in
+    ``expired_count`` alone.
     """
 
     point: int | None
@@ -350,6 +357,7 @@ class StockLevelRecord:
     next_code: str = ""
     next_number: str = ""
     issue_deadline: str = ""
+    expired_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -443,7 +451,11 @@ class Permit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterRecord:
-    """The counters of one (taxpayer, device, type): the serialisation point of budget, clock, changes."""
+    """The counters of one (taxpayer, device, type): the serialisation point of budget, clock, changes.
+
+    ``oldest_issue_time`` is 0 without a backlog. The last three are the same on all meters of a device:
+    the first month that is not summarised, when the one before it was, and what nothing is dated before.
+    """
 
     tax_number: str
     machine_number: str
@@ -452,6 +464,25 @@ class MeterRecord:
     unuploaded_amount_fen: int
     last_issue_time: int
     change_number: int
+    oldest_issue_time: int = 0
+    open_period: str = ""
+    summarised_at: float = 0.0
+    issue_time_min: int = 0
+
+    @property
+    def state(self) -> MeterState:
+        """What its limits are judged by."""
+        return MeterState(
+            unuploaded_count=self.unuploaded_count,
+            unuploaded_amount_fen=self.unuploaded_amount_fen,
+            oldest_issue_time=self.oldest_issue_time,
+            open_period=self.open_period,
+            summarised_at=self.summarised_at,
+        )
+
+    def issue_time(self, now: float) -> int:
+        """The time an invoice would be dated at ``now``."""
+        return max(int(now), self.last_issue_time, self.issue_time_min)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from ledger.reds import look_up
 from ledger.rows import entry_by_id
 from ledger.taking import Counter, CounterName, Taking
 from ledger.values import Value
+from quota.offline import MeterState, OfflineLimits
 
 _KNOWN = Bulk(
     """
@@ -33,9 +34,16 @@ SELECT tenant, request_id, invoice_id
 _COUNTERS = Bulk(
     """
 SELECT w.column1, w.column2, w.column3, t.tenant, t.version, p.machine_number, m.meter_id,
-       m.last_issue_time, (SELECT ifnull(max(invoice_id), 0) FROM invoice)
+       max(m.last_issue_time, m.issue_time_min), (SELECT ifnull(max(invoice_id), 0) FROM invoice),
+       min(ifnull(t.age_hours_max, o.age_hours_max), ifnull(o.age_hours_max, t.age_hours_max)),
+       min(ifnull(t.amount_fen_max, o.amount_fen_max), ifnull(o.amount_fen_max, t.amount_fen_max)),
+       min(ifnull(t.count_max, o.count_max), ifnull(o.count_max, t.count_max)),
+       min(ifnull(t.lock_day, o.lock_day), ifnull(o.lock_day, t.lock_day)),
+       m.unuploaded_count, m.unuploaded_amount_fen, m.oldest_issue_time, m.open_period,
+       m.summarised_at
   FROM (VALUES {rows}) AS w
   JOIN taxpayer AS t ON t.tax_number = w.column1
+  LEFT JOIN offline_control AS o ON o.tax_number = w.column1
   LEFT JOIN point AS p ON p.tax_number = w.column1 AND p.point = w.column2
   LEFT JOIN meter AS m
     ON m.tax_number = w.column1 AND m.machine_number = p.machine_number AND m.type = w.column3
@@ -179,14 +187,14 @@ def _take(
 def _judge(
     item: Reservation, counter: Counter | None, now: float, behind_s_max: int
 ) -> Reserved | None:
-    """Return why the item gets no number, or None when only stock can still stand in its way."""
+    """Return why the item gets no number, or None when its meter and its stock have the last word."""
     if counter is None or counter.tenant != item.tenant:
         return _no(TaxpayerNotFound(item.tax_number))
     if counter.version != item.taxpayer_version:
         return Reserved(stale=True)
     if counter.machine_number is None:
         return _no(PointNotFound(item.tax_number, item.point))
-    fault = clock_fault(counter.last_issue_time, now, behind_s_max)
+    fault = clock_fault(counter.issue_time_min, now, behind_s_max)
     return None if fault is None else _no(fault)
 
 
@@ -210,16 +218,37 @@ def _counters(
     counters = {}
     for row in _COUNTERS.run(connection, wanted):
         name = CounterName(*row[:3])
+        limits = OfflineLimits(
+            age_hours_max=row[9], amount_fen_max=row[10], count_max=row[11], lock_day=row[12]
+        )
         counters[name] = Counter(
             name=name,
             tenant=row[3],
             version=row[4],
             machine_number=row[5],
             meter_id=row[6],
-            last_issue_time=row[7] or 0,
+            issue_time_min=row[7] or 0,
+            limits=limits,
+            state=None if row[6] is None else _state(*row[13:]),
         )
         group.next_invoice_id = row[8] + 1
     return counters
+
+
+def _state(
+    unuploaded_count: int,
+    unuploaded_amount_fen: int,
+    oldest_issue_time: int,
+    open_period: str,
+    summarised_at: float,
+) -> MeterState:
+    return MeterState(
+        unuploaded_count=unuploaded_count,
+        unuploaded_amount_fen=unuploaded_amount_fen,
+        oldest_issue_time=oldest_issue_time,
+        open_period=open_period,
+        summarised_at=summarised_at,
+    )
 
 
 def _replay(connection: apsw.Connection, item: Reservation, invoice_id: int | None) -> Reserved:

@@ -10,7 +10,7 @@ import apsw
 from invoice.errors import InvalidRequest, InvoiceNotFound
 from ledger.bindings import bind, first_effect
 from ledger.bulk import Bulk
-from ledger.meters import Load, MeterName, draw_changes, take_off
+from ledger.meters import Backlog, MeterName, draw_changes, put_back
 from ledger.records import Act, Binding
 from ledger.rows import invoice_name
 from ledger.taxpayers import taxpayer_of
@@ -21,7 +21,8 @@ _COUNT_MAX = 10_000
 # arrive behind it: in doubt, it goes again under the same id and waits for nobody any more. Once it
 # has its answer, whatever that is, this one may go.
 _REFUSED = """
-SELECT o.event_id, o.event, o.invoice_id, i.tax_number, i.machine_number, i.type, i.net_fen
+SELECT o.event_id, o.event, o.invoice_id, i.tax_number, i.machine_number, i.type, i.net_fen,
+       o.issue_time
   FROM outbox AS o
   JOIN invoice AS i ON i.invoice_id = o.invoice_id
  WHERE o.tax_number = ? AND o.state = ?
@@ -121,19 +122,18 @@ def _nothing_of(
 
 def _count_again(connection: apsw.Connection, found: Sequence[Row]) -> None:
     """Put what is issued on the meters again; a void never counted."""
-    loads: defaultdict[MeterName, Load] = defaultdict(lambda: Load(0, 0))
-    for _, event, _, *meter, net_fen in found:
+    again: defaultdict[MeterName, Backlog] = defaultdict(Backlog)
+    for _, event, _, *meter, net_fen, issue_time in found:
         if event == "ISSUE":
             name: MeterName = tuple(meter)
-            load = loads[name]
-            loads[name] = Load(load.invoice_count - 1, load.amount_fen - abs(net_fen))
-    take_off(connection, loads)
+            again[name] = again[name].with_one(net_fen, issue_time)
+    put_back(connection, again)
 
 
 def _draw_changes(connection: apsw.Connection, found: Sequence[Row], now: float) -> None:
     changed: defaultdict[str, defaultdict[MeterName, list[int]]]
     changed = defaultdict(lambda: defaultdict(list))
-    for _, event, invoice_id, *meter, _ in found:
+    for _, event, invoice_id, *meter, _, _ in found:
         what = "RETRIED" if event == "ISSUE" else f"{event}_RETRIED"
         name: MeterName = tuple(meter)
         changed[what][name].append(invoice_id)

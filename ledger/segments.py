@@ -1,6 +1,7 @@
 """Segments as rows: what a point can take from, what lies in the pool, what an operator sees."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import apsw
 
@@ -16,11 +17,28 @@ _SEGMENT = """
 SELECT segment_id, code, prefix, width, first, count, next, returning_count, returned_count
   FROM segment
 """
+_DEADLINE = """(SELECT g.issue_deadline
+                FROM stock_grant AS g
+               WHERE g.grant_number = segment.grant_number)"""
 _OPEN = f"""{_SEGMENT}
  WHERE tax_number = ? AND point = ? AND type = ? AND {_AVAILABLE}
+   AND ifnull(nullif({_DEADLINE}, ''), '9999-12-31') >= ?
  ORDER BY segment_id
  LIMIT ?
 """
+# A day compares as text; the empty one is no limit.
+_EXPIRED = f"""{_SEGMENT}
+ WHERE tax_number = ? AND point = ? AND type = ? AND {_AVAILABLE}
+   AND {_DEADLINE} <> '' AND {_DEADLINE} < ?
+ ORDER BY segment_id
+ LIMIT ?
+"""
+_EXPIRED_LEVEL = f"""
+SELECT max({_DEADLINE}), sum(first + count - returning_count - returned_count - next)
+  FROM segment
+ WHERE tax_number = ? AND point = ? AND type = ? AND {_AVAILABLE}
+   AND {_DEADLINE} <> '' AND {_DEADLINE} < ?
+"""  # noqa: S608 - put together from constants
 # Only a confirmed grant has parts, so its number orders them by age.
 _POOL = f"""{_SEGMENT}
  WHERE tax_number = ? AND point IS NULL AND type = ? AND {_AVAILABLE}
@@ -83,14 +101,29 @@ SELECT ifnull(sum(count), 0)
 
 
 def open_segments(
-    connection: apsw.Connection, counter: tuple[str, int, str], count: int
+    connection: apsw.Connection, counter: tuple[str, int, str], day: str, count: int
 ) -> Iterator[Segment]:
-    """Return what a counter (tax number, point, type) takes its next ``count`` numbers from.
+    """Return what a counter (tax number, point, type) takes its next ``count`` numbers from on a day.
 
-    Oldest assigned first.
+    Oldest assigned first; what is past its day is passed over.
     """
     # Each has at least one number left, so more than `count` of them are never needed.
-    return map(_segment, fetch(connection, _OPEN, (*counter, count)))
+    return map(_segment, fetch(connection, _OPEN, (*counter, day, count)))
+
+
+def expired_segments(
+    connection: apsw.Connection, counter: tuple[str, int, str], day: str, count: int
+) -> Iterator[Segment]:
+    """Return what a counter has and may not issue any more on a day, oldest assigned first."""
+    return map(_segment, fetch(connection, _EXPIRED, (*counter, day, count)))
+
+
+def expired_level(
+    connection: apsw.Connection, counter: tuple[str, int, str], day: str
+) -> tuple[str, int]:
+    """Return the latest day that is over of what a counter has, and how many numbers are past theirs."""
+    latest, count = fetch(connection, _EXPIRED_LEVEL, (*counter, day))[0]
+    return latest or "", count or 0
 
 
 def pool(connection: apsw.Connection, tax_number: str, type_code: str) -> list[Segment]:
@@ -156,23 +189,31 @@ def listed(
 
 
 def levels(
-    connection: apsw.Connection, tenant: str, tax_number: str, point: int | None, type_code: str
+    connection: apsw.Connection,
+    tenant: str,
+    tax_number: str,
+    *,
+    point: int | None,
+    type_code: str,
+    day: str,
 ) -> list[StockLevelRecord]:
-    """Return what is left by point (pool first) and type, with each one's next number."""
+    """Return what is left on ``day`` by point (pool first) and type, and what is issued next."""
     found: dict[tuple[int | None, str], StockLevelRecord] = {}
     for row in fetch(connection, _LEVELS, (tenant, tax_number)):
         key = row[0], row[1]
         if (point is None or row[0] == point) and (not type_code or row[1] == type_code):
-            found[key] = _level(row, found.get(key))
+            found[key] = _level(row, found.get(key), day)
     return list(found.values())
 
 
-def _level(row: Row, so_far: StockLevelRecord | None) -> StockLevelRecord:
+def _level(row: Row, so_far: StockLevelRecord | None, day: str) -> StockLevelRecord:
     point, type_code, code, prefix, width, following, available_count, issue_deadline = row
     if so_far is None:
         so_far = StockLevelRecord(point=point, type=type_code, available_count=0)
     if not available_count:
         return so_far
+    if issue_deadline and issue_deadline < day:
+        return replace(so_far, expired_count=so_far.expired_count + available_count)
     if so_far.available_count:
         next_code, next_number = so_far.next_code, so_far.next_number
     else:
@@ -185,6 +226,7 @@ def _level(row: Row, so_far: StockLevelRecord | None) -> StockLevelRecord:
         next_code=next_code,
         next_number=next_number,
         issue_deadline=min(deadlines, default=""),
+        expired_count=so_far.expired_count,
     )
 
 

@@ -33,10 +33,10 @@ _SIGN = Bulk(
 )
 _SEND = Bulk(
     """
-INSERT INTO outbox (tax_number, invoice_id, event, state, issue_time, family_id)
+INSERT INTO outbox (tax_number, invoice_id, event, state, issue_time, family_id, meter_id)
 VALUES {rows}
 """,
-    column_count=6,
+    column_count=7,
 )
 # Few are traced, so the others do not pay for a column more.
 _TRACE = "UPDATE outbox SET traceparent = ? WHERE invoice_id = ? AND event = 'ISSUE'"
@@ -78,7 +78,6 @@ def _reserved(connection: apsw.Connection, settlements: Sequence[Settlement]) ->
 
 def _store(connection: apsw.Connection, won: Sequence[tuple[int, Settlement]], now: float) -> None:
     signatures: list[Value] = []
-    events: list[Value] = []
     changes: defaultdict[MeterName, list[Change]] = defaultdict(list)
     reds = [
         Red(invoice_id, abs(settlement.entry.net_fen), abs(settlement.entry.tax_fen))
@@ -95,20 +94,26 @@ def _store(connection: apsw.Connection, won: Sequence[tuple[int, Settlement]], n
             settlement.check_code,
             settlement.fiscal_code,
         )
-        family_id = original_of.get(invoice_id)
-        events += (entry.tax_number, invoice_id, "ISSUE", "PENDING", entry.issue_time, family_id)
-        meter = entry.tax_number, entry.machine_number, entry.type
-        changes[meter].append((invoice_id, "ISSUED"))
+        changes[_meter(entry)].append((invoice_id, "ISSUED"))
     _ISSUE.run(connection, [invoice_id for invoice_id, _ in won])
     _SIGN.run(connection, signatures)
+    if reds:
+        for meter, change in count_issued(connection, reds, original_of):
+            changes[meter].append(change)
+    meter_ids = draw(connection, changes, now)
+    events: list[Value] = []
+    for invoice_id, settlement in won:
+        entry = settlement.entry
+        events += (entry.tax_number, invoice_id, "ISSUE", "PENDING", entry.issue_time)
+        events += (original_of.get(invoice_id), meter_ids[_meter(entry)])
     _SEND.run(connection, events)
     for invoice_id, settlement in won:
         if settlement.traceparent is not None:
             connection.execute(_TRACE, (settlement.traceparent, invoice_id))
-    if reds:
-        for meter, change in count_issued(connection, reds, original_of):
-            changes[meter].append(change)
-    draw(connection, changes, now)
+
+
+def _meter(entry: Entry) -> MeterName:
+    return entry.tax_number, entry.machine_number, entry.type
 
 
 def _stored(connection: apsw.Connection, entry: Entry) -> Entry:

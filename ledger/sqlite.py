@@ -13,6 +13,7 @@ import apsw
 
 from ledger import (
     assignments,
+    audit,
     backlog,
     bindings,
     blank_voids,
@@ -20,16 +21,20 @@ from ledger import (
     changes,
     grants,
     listing,
+    offline_control,
     permits,
     printed,
     recalls,
     retries,
     returns,
     rows,
+    sampling,
     secrets,
     segments,
     statements,
+    survey,
     taxpayers,
+    thresholds,
     upload_control,
     uploads,
     voids,
@@ -74,8 +79,16 @@ from ledger.records import (
 )
 from ledger.secrets import Secrets
 from ledger.state import StoreState, state_of
+from ledger.survey_records import (
+    AuditRecord,
+    BacklogSample,
+    BurnSample,
+    SurveyReading,
+    ThresholdRecord,
+)
 from ledger.turns import Turns
 from ledger.verdicts import record_verdicts
+from quota.offline import OfflineLimits
 
 T = TypeVar("T")
 
@@ -507,10 +520,24 @@ class SqliteLedger:
         return await self._read(lambda c: segments.listed(c, tenant, tax_number, after, count_max))
 
     async def stock(
-        self, tenant: str, tax_number: str, *, point: int | None = None, type: str = ""
+        self,
+        tenant: str,
+        tax_number: str,
+        *,
+        point: int | None = None,
+        type: str = "",
+        day: str = "",
     ) -> list[StockLevelRecord]:
         """See the port."""
-        return await self._read(lambda c: segments.levels(c, tenant, tax_number, point, type))
+        work = partial(
+            segments.levels,
+            tenant=tenant,
+            tax_number=tax_number,
+            point=point,
+            type_code=type,
+            day=day,
+        )
+        return await self._read(work)
 
     # --- upload -------------------------------------------------------------------------
 
@@ -606,6 +633,25 @@ class SqliteLedger:
         )
         return await self._write(work, keep=not dry_run)
 
+    async def set_offline_limits(
+        self,
+        *,
+        tax_number: str,
+        limits: OfflineLimits,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[OfflineLimits, bool]:
+        """See the port."""
+        work = partial(
+            offline_control.set_limits,
+            tax_number=tax_number,
+            limits=limits,
+            binding=binding,
+            act=act,
+        )
+        return await self._write(work, keep=not dry_run)
+
     async def upload_control(self, tax_number: str) -> UploadControlRecord:
         """See the port."""
         return await self._read(lambda c: upload_control.find(c, tax_number))
@@ -650,6 +696,52 @@ class SqliteLedger:
             act=act,
         )
         return await self._write(work, keep=not dry_run)
+
+    # --- the desk -----------------------------------------------------------------------
+
+    async def survey(self, now: float) -> SurveyReading:
+        """See the port."""
+        return await self._browse(lambda c: survey.survey(c, now))
+
+    async def record_samples(self, samples: Sequence[BacklogSample], *, now: float) -> None:
+        """See the port."""
+        await self._write(lambda c: sampling.record_samples(c, samples, now))
+
+    async def backlog_history(
+        self, tenant: str, tax_number: str, *, start: int
+    ) -> list[BacklogSample]:
+        """See the port."""
+        return await self._browse(lambda c: sampling.backlog_history(c, tenant, tax_number, start))
+
+    async def burn_history(self, tenant: str, tax_number: str, *, start: int) -> list[BurnSample]:
+        """See the port."""
+        return await self._browse(lambda c: sampling.burn_history(c, tenant, tax_number, start))
+
+    async def set_stock_threshold(
+        self, wanted: ThresholdRecord, *, binding: Binding, act: Act, dry_run: bool = False
+    ) -> bool:
+        """See the port."""
+        return await self._write(
+            lambda c: thresholds.set_threshold(c, wanted, binding, act), keep=not dry_run
+        )
+
+    async def audit_records(
+        self, tenant: str, *, parent: str, actor: str, before: int, count_max: int
+    ) -> list[AuditRecord]:
+        """See the port."""
+        work = partial(
+            audit.records,
+            tenant=tenant,
+            parent=parent,
+            actor=actor,
+            before=before,
+            count_max=count_max,
+        )
+        return await self._browse(work)
+
+    async def stock_thresholds(self, tenant: str, tax_number: str) -> list[ThresholdRecord]:
+        """See the port."""
+        return await self._read(lambda c: thresholds.thresholds(c, tenant, tax_number))
 
     # --- books --------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import apsw
 
 from invoice.content import complete
 from invoice.document import Kind
-from invoice.errors import RedOriginalNotFound, StockExhausted
+from invoice.errors import InvoiceError, RedOriginalNotFound
 from invoice.lifecycle import InvoiceState
 from ledger.bindings import ISSUE
 from ledger.bulk import Bulk
@@ -18,7 +18,11 @@ from ledger.records import Entry, Reservation, Reserved
 from ledger.reds import Reds
 from ledger.secrets import buyer_digest
 from ledger.segments import open_segments, store_taken
+from ledger.shortages import Shortage
 from ledger.values import Value
+from quota.budget import Budget, Whose
+from quota.offline import MeterState, OfflineLimits
+from quota.period import day_of
 from stock.segment import take_across
 
 _BIND = Bulk(
@@ -45,14 +49,19 @@ class CounterName(NamedTuple):
 
 
 class Counter(NamedTuple):
-    """Where a point issues one type: its taxpayer, device and meter, as the group found them."""
+    """Where a point issues one type: its taxpayer, device and meter, as the group found them.
+
+    Nothing is dated before ``issue_time_min``: that is the last issue time, or the end of a closed month.
+    """
 
     name: CounterName
     tenant: str
     version: int
     machine_number: str | None
     meter_id: int | None
-    last_issue_time: int
+    issue_time_min: int
+    limits: OfflineLimits
+    state: MeterState | None
 
 
 @dataclass(slots=True)
@@ -75,6 +84,7 @@ class Taking:
     issue_times: dict[int, int] = field(default_factory=dict)
     nexts: list[Value] = field(default_factory=list)
     clamped_s: float = 0.0
+    _budgets: dict[int, Budget] = field(default_factory=dict)
     _unknown: list[tuple[int, Reservation]] = field(default_factory=list)
 
     def take(
@@ -83,15 +93,15 @@ class Taking:
         counter: Counter,
         takers: Sequence[tuple[int, Reservation]],
     ) -> None:
-        """Give each taker (position, item) the counter's next number, or say that none is left."""
+        """Give each taker (position, item) the counter's next number, or say why it gets none."""
         name = counter.name
-        segments = list(open_segments(connection, name, len(takers)))
-        if self.reds is not None:
-            left = sum(segment.available_count for segment in segments)
-            takers = list(self._admitted(self.reds, takers, left))
+        issue_time = max(int(self.now), counter.issue_time_min)
+        day = day_of(issue_time)
+        segments = list(open_segments(connection, name, day, len(takers)))
+        left = sum(segment.available_count for segment in segments)
+        takers = list(self._admitted(self._budget(counter, issue_time), takers, left))
         waiting = iter(takers)
         served: list[Entry] = []
-        issue_time = max(int(self.now), counter.last_issue_time)
         for part in take_across(segments, len(takers)):
             code = part.segment.code
             self.nexts += (part.segment.segment_id, part.segment.next)
@@ -100,8 +110,11 @@ class Taking:
                 entry = self._write(item, counter, code=code, number=number, issue_time=issue_time)
                 self.answers[at] = Reserved(entry=entry)
                 served.append(entry)
-        for at, _ in waiting:
-            self.answers[at] = Reserved(error=_exhausted(name))
+        if unserved := list(waiting):
+            device = counter.machine_number or ""
+            shortage = Shortage(connection, name, device=device, day=day)
+            for at, _ in unserved:
+                self.answers[at] = Reserved(error=shortage.refusal())
         if served:
             self._load(counter, served, issue_time)
 
@@ -133,23 +146,47 @@ class Taking:
         for stored in (self.bound, self.journal, self.contents, self.nexts):
             stored.clear()
         self.loads.clear()
+        self._budgets.clear()
 
     def _admitted(
-        self, reds: Reds, takers: Sequence[tuple[int, Reservation]], left: int
+        self, budget: Budget | None, takers: Sequence[tuple[int, Reservation]], left: int
     ) -> Iterator[tuple[int, Reservation]]:
-        """Say no to the reds that must not be; one that gets no number takes nothing of its blue."""
+        """Say no to what must not be; what gets no number takes nothing of its blue or of the budget."""
         for at, item in takers:
-            if item.kind is Kind.RED:
-                error = reds.refusal(item)
-                if error is not None:
-                    self.answers[at] = Reserved(error=error)
-                    if isinstance(error, RedOriginalNotFound):
-                        self._unknown.append((at, item))
-                    continue
-                if left > 0:
-                    reds.take(item)
+            amount_fen = abs(item.net_fen)
+            error = self._red_refusal(at, item) if item.kind is Kind.RED else None
+            if error is None and budget is not None:
+                error = budget.refusal(amount_fen, bulk=item.bulk)
+            if error is not None:
+                self.answers[at] = Reserved(error=error)
+                continue
+            if left > 0:
+                # Without a meter there is no granted type, and nothing left.
+                assert budget is not None
+                budget.take(amount_fen)
+                if self.reds is not None and item.kind is Kind.RED:
+                    self.reds.take(item)
             left -= 1
             yield at, item
+
+    def _red_refusal(self, at: int, item: Reservation) -> InvoiceError | None:
+        assert self.reds is not None
+        error = self.reds.refusal(item)
+        if isinstance(error, RedOriginalNotFound):
+            self._unknown.append((at, item))
+        return error
+
+    def _budget(self, counter: Counter, issue_time: int) -> Budget | None:
+        """The budget of the counter's meter: one for all the points that share it."""
+        if counter.meter_id is None or counter.state is None:
+            return None
+        budget = self._budgets.get(counter.meter_id)
+        if budget is None:
+            taxpayer, _, type_code = counter.name
+            whose = Whose(taxpayer, counter.machine_number or "", type_code)
+            budget = Budget(counter.limits, counter.state, issue_time, whose=whose)
+            self._budgets[counter.meter_id] = budget
+        return budget
 
     def _load(self, counter: Counter, served: Sequence[Entry], issue_time: int) -> None:
         # Without a meter there is no granted type, and without that no segment to come from.
@@ -160,7 +197,7 @@ class Taking:
             load.amount_fen + sum(abs(entry.net_fen) for entry in served),
         )
         self.issue_times[counter.meter_id] = issue_time
-        self.clamped_s = max(self.clamped_s, counter.last_issue_time - self.now)
+        self.clamped_s = max(self.clamped_s, counter.issue_time_min - self.now)
 
     def _write(
         self, item: Reservation, counter: Counter, *, code: str, number: str, issue_time: int
@@ -215,13 +252,3 @@ class Taking:
             worker=self.worker,
             reserved_at=self.now,
         )
-
-
-def _exhausted(name: CounterName) -> StockExhausted:
-    return StockExhausted(
-        f"point {name.point} has no number of type {name.type} left",
-        taxpayer=name.tax_number,
-        point=name.point,
-        type=name.type,
-        available_count=0,
-    )

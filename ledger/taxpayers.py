@@ -16,14 +16,17 @@ from ledger.records import (
 )
 from ledger.values import Json, fetch, fetch_one, from_json, to_json
 from quota.offline import OfflineLimits
+from quota.period import period_of
 
 _COLUMNS = """
-SELECT tax_number, tenant, name, address_phone, bank_account, version, age_hours_max,
-       amount_fen_max, count_max, lock_day, windows, batch_count_max, registered_at
-  FROM taxpayer
+SELECT t.tax_number, t.tenant, t.name, t.address_phone, t.bank_account, t.version, t.age_hours_max,
+       t.amount_fen_max, t.count_max, t.lock_day, t.windows, t.batch_count_max, t.registered_at,
+       o.age_hours_max, o.amount_fen_max, o.count_max, o.lock_day
+  FROM taxpayer AS t
+  LEFT JOIN offline_control AS o ON o.tax_number = t.tax_number
 """
-_ONE = _COLUMNS + "WHERE tenant = ? AND tax_number = ?"
-_PAGE = _COLUMNS + "WHERE tenant = ? AND tax_number > ? ORDER BY tax_number LIMIT ?"
+_ONE = _COLUMNS + "WHERE t.tenant = ? AND t.tax_number = ?"
+_PAGE = _COLUMNS + "WHERE t.tenant = ? AND t.tax_number > ? ORDER BY t.tax_number LIMIT ?"
 _EXISTS = "SELECT tenant FROM taxpayer WHERE tax_number = ?"
 _TYPES = """
 SELECT type, rates_ppm, invoice_limit_fen, holding_count_max
@@ -58,7 +61,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 _ADD_POINT = """
 INSERT INTO point (tax_number, point, machine_number, organisation) VALUES (?, ?, ?, ?)
 """
-_ADD_METER = "INSERT INTO meter (tax_number, machine_number, type) VALUES (?, ?, ?)"
+_ADD_METER = """
+INSERT INTO meter (tax_number, machine_number, type, open_period, summarised_at)
+VALUES (?, ?, ?, ?, ?)
+"""
 
 
 def register(
@@ -95,6 +101,12 @@ def taxpayer_of(connection: apsw.Connection, tenant: str, tax_number: str) -> Ta
     if record is None:
         raise TaxpayerNotFound(tax_number)
     return record
+
+
+def check_owned(connection: apsw.Connection, tenant: str, tax_number: str) -> None:
+    """Raise :class:`TaxpayerNotFound` unless a tenant has such a taxpayer."""
+    if fetch_one(connection, _EXISTS, (tax_number,)) != tenant:
+        raise TaxpayerNotFound(tax_number)
 
 
 def page(
@@ -160,7 +172,8 @@ def _store_device(
             ),
         )
     for type_code in sorted(record.taxpayer.grants):
-        connection.execute(_ADD_METER, (*name, type_code))
+        began = period_of(record.registered_at), record.registered_at
+        connection.execute(_ADD_METER, (*name, type_code, *began))
 
 
 def _record(  # noqa: PLR0917 - the columns of a row
@@ -178,6 +191,7 @@ def _record(  # noqa: PLR0917 - the columns of a row
     windows: str,
     batch_count_max: int,
     registered_at: float,
+    *lowered: int | None,
 ) -> TaxpayerRecord:
     types = fetch(connection, _TYPES, (tax_number,))
     return TaxpayerRecord(
@@ -200,18 +214,28 @@ def _record(  # noqa: PLR0917 - the columns of a row
         points=_points(connection, tax_number),
         devices=_devices(connection, tax_number),
         holding_count_max={row[0]: row[3] for row in types if row[3] is not None},
-        offline_limits=OfflineLimits(
-            age_hours_max=age_hours_max,
-            amount_fen_max=amount_fen_max,
-            count_max=count_max,
-            lock_day=lock_day,
-        ),
+        offline_limits=_limits(age_hours_max, amount_fen_max, count_max, lock_day),
         windows=tuple(
             RateWindow(period_s=period_s, call_count_max=call_count_max)
             for period_s, call_count_max in from_json(windows)
         ),
         batch_count_max=batch_count_max,
         registered_at=registered_at,
+        lowered_limits=_limits(*lowered),
+    )
+
+
+def _limits(
+    age_hours_max: int | None,
+    amount_fen_max: int | None,
+    count_max: int | None,
+    lock_day: int | None,
+) -> OfflineLimits:
+    return OfflineLimits(
+        age_hours_max=age_hours_max,
+        amount_fen_max=amount_fen_max,
+        count_max=count_max,
+        lock_day=lock_day,
     )
 
 

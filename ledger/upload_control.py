@@ -8,11 +8,10 @@ from invoice.errors import InvalidRequest
 from ledger.bindings import bind, first_effect
 from ledger.records import Act, Binding, RateWindow, UploadControlRecord
 from ledger.taxpayers import taxpayer_of
-from ledger.values import Json, fetch, from_json, to_json
+from ledger.values import Json, Row, fetch, from_json, to_json
 
-_FIND = """
-SELECT paused, paused_until, pause_reason, windows FROM upload_control WHERE tax_number = ?
-"""
+_ALL = "SELECT tax_number, paused, paused_until, pause_reason, windows FROM upload_control"
+_FIND = _ALL + " WHERE tax_number = ?"
 _BEGIN = "INSERT OR IGNORE INTO upload_control (tax_number) VALUES (?)"
 _PAUSE = """
 UPDATE upload_control SET paused = ?, paused_until = ?, pause_reason = ? WHERE tax_number = ?
@@ -23,18 +22,30 @@ _WINDOWS = "UPDATE upload_control SET windows = ? WHERE tax_number = ?"
 def find(connection: apsw.Connection, tax_number: str) -> UploadControlRecord:
     """Return what is decided for a taxpayer; see ``port.Ledger.upload_control``."""
     rows = fetch(connection, _FIND, (tax_number,))
-    if not rows:
-        return UploadControlRecord(tax_number=tax_number)
-    paused, paused_until, pause_reason, windows = rows[0]
+    return _record(rows[0]) if rows else UploadControlRecord(tax_number=tax_number)
+
+
+def controls(connection: apsw.Connection) -> dict[str, UploadControlRecord]:
+    """Return what is decided for every taxpayer for which anything is."""
+    return {row[0]: _record(row) for row in fetch(connection, _ALL)}
+
+
+def windows_of(text: str | None) -> tuple[RateWindow, ...]:
+    """Read windows as they are stored: pairs of seconds and calls."""
+    return tuple(
+        RateWindow(period_s=period_s, call_count_max=count)
+        for period_s, count in from_json(text or "[]")
+    )
+
+
+def _record(row: Row) -> UploadControlRecord:
+    tax_number, paused, paused_until, pause_reason, windows = row
     return UploadControlRecord(
         tax_number=tax_number,
         paused=bool(paused),
         paused_until=paused_until,
         pause_reason=pause_reason,
-        windows=tuple(
-            RateWindow(period_s=period_s, call_count_max=count)
-            for period_s, count in from_json(windows or "[]")
-        ),
+        windows=windows_of(windows),
     )
 
 

@@ -7,7 +7,7 @@ import apsw
 
 from invoice.lifecycle import UploadState
 from ledger.bulk import Bulk
-from ledger.meters import Change, Load, MeterName, draw, take_off
+from ledger.meters import Backlog, Change, MeterName, draw, take_off
 from ledger.records import EventVerdict
 from ledger.sums import SUM_MASK, accepted
 from ledger.uploads import DROP_ITEMS
@@ -17,7 +17,7 @@ from ledger.values import Value, fetch_one
 _OPEN = Bulk(
     """
 SELECT o.event_id, w.column2, w.column3, o.submission_number, o.invoice_id, i.tax_number,
-       i.machine_number, i.type, i.net_fen, o.event
+       i.machine_number, i.type, i.net_fen, o.event, o.issue_time
   FROM (VALUES {rows}) AS w
   JOIN outbox AS o ON o.event_id = w.column1
   JOIN submission AS s ON s.submission_number = o.submission_number
@@ -78,18 +78,17 @@ def record_verdicts(
     if not found:
         return
     changes: defaultdict[MeterName, list[Change]] = defaultdict(list)
-    loads: defaultdict[MeterName, Load] = defaultdict(lambda: Load(0, 0))
+    answered: defaultdict[MeterName, Backlog] = defaultdict(Backlog)
     left: list[Value] = []
     issued: list[Value] = []
     stated: list[Value] = []
     voided: list[Value] = []
     sums: defaultdict[int, int] = defaultdict(int)
-    for event_id, state, reason, number, invoice_id, *meter, net_fen, event in found.values():
+    for event_id, state, reason, number, invoice_id, *meter, net_fen, event, at in found.values():
         name: MeterName = tuple(meter)
         changes[name].append((invoice_id, change_of(event, state)))
         if event == "ISSUE":
-            load = loads[name]
-            loads[name] = Load(load.invoice_count + 1, load.amount_fen + abs(net_fen))
+            answered[name] = answered[name].with_one(net_fen, at)
         if state != UploadState.ACCEPTED:
             connection.execute(_REJECT, (state, reason, event_id))
             continue
@@ -105,7 +104,7 @@ def record_verdicts(
     _RESOLVE.run(connection, voided)
     for number, added in sums.items():
         connection.execute(_ADD_UP, (added & SUM_MASK, number))
-    take_off(connection, loads)
+    take_off(connection, answered)
     draw(connection, changes, now)
     _close(connection, {row[3] for row in found.values()})
 

@@ -15,7 +15,7 @@ from ledger.values import fetch
 
 _INVOICE = """
 SELECT i.invoice_id, i.machine_number, i.point, i.type, i.state, i.issue_time, c.content,
-       m.last_issue_time,
+       max(m.last_issue_time, m.issue_time_min),
        EXISTS (SELECT 1 FROM statement AS s WHERE s.invoice_id = i.invoice_id),
        ifnull((SELECT live_count FROM reversal AS r WHERE r.invoice_id = i.invoice_id), 0)
   FROM invoice AS i

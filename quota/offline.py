@@ -5,28 +5,15 @@ issue time the invoice would get, which never runs backwards: the clock passed i
 behind. Un-uploaded is what has a number and no final answer of the authority.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from enum import IntEnum, StrEnum
+from math import ceil
 from typing import Final
 
-from invoice.errors import (
-    DeviceLocked,
-    InvoiceError,
-    OfflineAgeExceeded,
-    OfflineAmountExceeded,
-    OfflineBulkRestricted,
-    OfflineCountExceeded,
-    OfflineLockDay,
-    OfflineNotAllowed,
-    PeriodNotSummarised,
-)
 from quota.period import SUMMARY_AGE_S_MAX, end_of, lock_time, start_of_month
 
-_SHANGHAI: Final = timezone(timedelta(hours=8))
 _HOUR_S: Final = 3600
-_DAY_S: Final = 86_400
 _WHOLE_PPM: Final = 1_000_000
 _WARN_PPM: Final = 700_000
 _RESTRICT_PPM: Final = 900_000
@@ -52,16 +39,6 @@ class Limit(StrEnum):
     SUMMARY_AGE = "SUMMARY_AGE"
 
 
-_REASONS: Final[dict[Limit, type[InvoiceError]]] = {
-    Limit.AGE: OfflineAgeExceeded,
-    Limit.COUNT: OfflineCountExceeded,
-    Limit.AMOUNT: OfflineAmountExceeded,
-    Limit.LOCK_DAY: OfflineLockDay,
-    Limit.PERIOD: PeriodNotSummarised,
-    Limit.SUMMARY_AGE: DeviceLocked,
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfflineLimits:
     """How long issuing may go on without upload (离线限制). None is no limit; 0 is a limit."""
@@ -79,6 +56,9 @@ class OfflineLimits:
             count_max=_lower(self.count_max, other.count_max),
             lock_day=_lower(self.lock_day, other.lock_day),
         )
+
+
+NO_LIMITS: Final = OfflineLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,16 +115,17 @@ def uses(limits: OfflineLimits, meter: MeterState, at: float) -> tuple[LimitUse,
     return tuple(_uses(limits, meter, at))
 
 
-def worst(found: tuple[LimitUse, ...]) -> Grade:
+def worst(found: Iterable[LimitUse]) -> Grade:
     """Return the worst grade; OK without limits."""
     return max((use.grade for use in found), default=Grade.OK)
 
 
 def _uses(limits: OfflineLimits, meter: MeterState, at: float) -> Iterator[LimitUse]:
+    # Locked after *more* than 90 days, so the first second too many is the limit.
     yield LimitUse(
         limit=Limit.SUMMARY_AGE,
-        most=SUMMARY_AGE_S_MAX,
-        used=max(0, int(at - meter.summarised_at)),
+        most=SUMMARY_AGE_S_MAX + 1,
+        used=max(0, ceil(at - meter.summarised_at)),
         limit_at=meter.summarised_at + SUMMARY_AGE_S_MAX,
     )
     if limits.lock_day is not None and (over_at := end_of(meter.open_period)) <= at:
@@ -167,189 +148,6 @@ def _uses(limits: OfflineLimits, meter: MeterState, at: float) -> Iterator[Limit
         yield LimitUse(
             limit=Limit.AMOUNT, most=limits.amount_fen_max, used=meter.unuploaded_amount_fen
         )
-
-
-class Budget:
-    """What one meter may still issue at one moment; used up item by item inside one transaction.
-
-    ``names`` go into every refusal: taxpayer, machine number, type.
-    """
-
-    def __init__(
-        self, limits: OfflineLimits, meter: MeterState, at: int, *, names: dict[str, str]
-    ) -> None:
-        self._limits = limits
-        self._meter = meter
-        self._at = at
-        self._names = names
-        self._count = meter.unuploaded_count
-        self._amount_fen = meter.unuploaded_amount_fen
-        self._closed = self._time_refusal()
-        # What grows with every item is compared with where RESTRICT begins; times stand still here.
-        self._time_near = next(
-            (use.limit for use in uses(limits, meter, at) if use.grade >= Grade.RESTRICT), None
-        )
-
-    def refusal(self, amount_fen: int, *, bulk: bool) -> InvoiceError | None:
-        """Return why an invoice of ``amount_fen`` (|net|) cannot be issued now; None when it can."""
-        if self._closed is not None:
-            return self._closed
-        limits = self._limits
-        if limits.age_hours_max == 0 and self._count:
-            return self._no(OfflineNotAllowed, limit=0, used=self._count, ends_by="UPLOAD")
-        if limits.count_max is not None and self._count >= limits.count_max:
-            return self._no(
-                OfflineCountExceeded, limit=limits.count_max, used=self._count, ends_by="UPLOAD"
-            )
-        most_fen = limits.amount_fen_max
-        if most_fen is not None and self._amount_fen + amount_fen > most_fen:
-            return self._no(
-                OfflineAmountExceeded,
-                limit=most_fen,
-                used=self._amount_fen,
-                ends_by="UPLOAD",
-                wanted=amount_fen,
-            )
-        if bulk and (near := self._near()) is not None:
-            return self._bulk(near)
-        return None
-
-    def take(self, amount_fen: int) -> None:
-        """Count one that got its number."""
-        self._count += 1
-        self._amount_fen += amount_fen
-
-    def _time_refusal(self) -> InvoiceError | None:
-        for use in uses(self._limits, self._meter, self._at):
-            if use.limit_at is None or use.grade is not Grade.STOP:
-                continue
-            match use.limit:
-                case Limit.SUMMARY_AGE:
-                    # Locked after *more* than 90 days.
-                    if use.used > use.most:
-                        return self._device_locked(use)
-                case Limit.LOCK_DAY | Limit.PERIOD:
-                    return self._lock_day(use)
-                case Limit.AGE if use.most:
-                    return self._no(
-                        OfflineAgeExceeded,
-                        limit=use.most // _HOUR_S,
-                        used=use.used // _HOUR_S,
-                        until=use.limit_at,
-                        ends_by="UPLOAD",
-                    )
-        return None
-
-    def _device_locked(self, use: LimitUse) -> InvoiceError:
-        return self._no(
-            DeviceLocked,
-            limit=use.most // _DAY_S,
-            used=use.used // _DAY_S,
-            until=use.limit_at,
-            ends_by="SUMMARY",
-            period=self._meter.open_period,
-        )
-
-    def _lock_day(self, use: LimitUse) -> InvoiceError:
-        lock_day = self._limits.lock_day
-        assert lock_day is not None
-        if use.limit is Limit.LOCK_DAY:
-            return self._no(
-                OfflineLockDay,
-                limit=lock_day,
-                used=self._meter.unuploaded_count,
-                left=0,
-                until=use.limit_at,
-                ends_by="UPLOAD",
-            )
-        return self._no(
-            PeriodNotSummarised,
-            limit=lock_day,
-            used=datetime.fromtimestamp(self._at, _SHANGHAI).day,
-            left=0,
-            until=use.limit_at,
-            ends_by="SUMMARY",
-            period=self._meter.open_period,
-        )
-
-    def _near(self) -> Limit | None:
-        if self._time_near is not None:
-            return self._time_near
-        limits = self._limits
-        if limits.count_max is not None and _restricted(self._count, limits.count_max):
-            return Limit.COUNT
-        if limits.amount_fen_max is not None and _restricted(
-            self._amount_fen, limits.amount_fen_max
-        ):
-            return Limit.AMOUNT
-        return None
-
-    def _bulk(self, near: Limit) -> InvoiceError:
-        use = next(use for use in self.uses() if use.limit is near)
-        return self._no(
-            OfflineBulkRestricted,
-            limit=use.most,
-            used=use.used,
-            until=use.limit_at,
-            ends_by="SUMMARY" if near in (Limit.PERIOD, Limit.SUMMARY_AGE) else "UPLOAD",
-            limit_reason=_REASONS[near].reason,
-        )
-
-    def uses(self) -> tuple[LimitUse, ...]:
-        """What is used of every limit, with what was taken here."""
-        now = MeterState(
-            unuploaded_count=self._count,
-            unuploaded_amount_fen=self._amount_fen,
-            oldest_issue_time=self._meter.oldest_issue_time or self._at,
-            open_period=self._meter.open_period,
-            summarised_at=self._meter.summarised_at,
-        )
-        return uses(self._limits, now, self._at)
-
-    def _no(
-        self,
-        kind: type[InvoiceError],
-        *,
-        limit: int,
-        used: int,
-        ends_by: str,
-        left: int | None = None,
-        until: float | None = None,
-        **more: str | int,
-    ) -> InvoiceError:
-        known_left = max(0, limit - used) if left is None else left
-        names = "{taxpayer}, device {machine_number}, type {type}".format(**self._names)
-        return kind(
-            f"{_SENTENCES[kind].format(limit=limit, used=used, left=known_left)} ({names})",
-            **self._names,
-            limit=limit,
-            used=used,
-            left=known_left,
-            until="" if until is None else civil(until),
-            ends_by=ends_by,
-            **more,
-        )
-
-
-_SENTENCES: Final[dict[type[InvoiceError], str]] = {
-    OfflineAgeExceeded: "an invoice has been un-uploaded for {used} h, at most {limit} h",
-    OfflineCountExceeded: "{used} invoices are un-uploaded, at most {limit}",
-    OfflineAmountExceeded: "{used} fen are un-uploaded, at most {limit}; {left} are left",
-    OfflineLockDay: "invoices of an earlier month are un-uploaded and lock day {limit} has come",
-    OfflineNotAllowed: "{used} un-uploaded; each must be accepted before the next",
-    PeriodNotSummarised: "an earlier month is not summarised and lock day {limit} has come",
-    DeviceLocked: "not summarised for {used} days, at most {limit}",
-    OfflineBulkRestricted: "{used} of {limit} is used; the rest is kept for people who wait",
-}
-
-
-def civil(time: float) -> str:
-    """Return a time as refusals state it: RFC 3339 in Asia/Shanghai."""
-    return datetime.fromtimestamp(int(time), _SHANGHAI).isoformat()
-
-
-def _restricted(used: int, most: int) -> bool:
-    return used * _WHOLE_PPM >= most * _RESTRICT_PPM
 
 
 def _lower(one: int | None, other: int | None) -> int | None:

@@ -8,16 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.upload.status import UploadStatus
+from ledger.records import RateWindow, UploadControlRecord
 from quota.offline import Grade, LimitUse, OfflineLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StockThreshold:
-    """When stock counts as low, and to what it is filled up. ``auto_draw``: by itself."""
+    """When stock counts as low, and to what it is filled up. ``auto_draw``: by itself.
+
+    ``of_point``: the point's own, not the taxpayer's.
+    """
 
     low_count: int
     target_count: int
     auto_draw: bool
+    of_point: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +83,18 @@ class DeviceLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaxpayerLine:
-    """One taxpayer. ``upload`` is None where its uploads could not be asked.
+    """One taxpayer. ``upload`` is None while nothing of it was uploaded since the start.
 
-    ``in_doubt_since`` is when the oldest unanswered submission was made; 0 without one.
+    ``offline_limits`` and ``windows`` are those in force. ``in_doubt_since`` is when the oldest
+    unanswered submission was made; 0 without one.
     """
 
     tenant: str
     tax_number: str
     name: str
     offline_limits: OfflineLimits
+    windows: tuple[RateWindow, ...]
+    control: UploadControlRecord
     stock: tuple[StockLine, ...]
     meters: tuple[MeterLine, ...]
     devices: tuple[DeviceLine, ...]

@@ -79,6 +79,8 @@ class Measures:
         self.sign_s = Spread(_STEP_BOUNDS_S)
         self.ledger_commit_s = Spread(_STEP_BOUNDS_S)
         self.issued: dict[str, int] = {}
+        # When (unix seconds) and by how much an issue time was last moved ahead of the clock.
+        self.clamped = (0.0, 0.0)
         self.refused: dict[str, int] = {}
 
     def calls_of(self, method: str) -> Calls:

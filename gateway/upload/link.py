@@ -23,7 +23,7 @@ class Link:
         self, tax_number: str, *, clock: Clock, rng: Random, stir: Callable[[], None]
     ) -> None:
         self._tax_number = tax_number
-        self._reach = Reach(rng)
+        self._reach = Reach(rng, clock)
         self._clock = clock
         self._rng = rng
         self._stir = stir

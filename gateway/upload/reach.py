@@ -8,6 +8,8 @@ come at once.
 from collections.abc import Callable
 from random import Random
 
+from gateway.clock import Clock
+
 # How many waiting taxpayers are called back per second.
 _RECALLED_PER_S = 100
 
@@ -18,8 +20,11 @@ Recall = Callable[[float], None]
 class Reach:
     """Who waits for the authority to come back, by tax number; touched by the event loop only."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, clock: Clock) -> None:
         self._rng = rng
+        self._clock = clock
+        self.lost_at: float | None = None
+        """Since when (unix seconds) nobody was answered; None while somebody was, or nobody asks."""
         self._waiting: dict[str, Recall] = {}
         self._probe = ""
 
@@ -31,11 +36,14 @@ class Reach:
     def lost(self, tax_number: str, recall: Recall) -> bool:
         """Note that a call went unanswered; True when this taxpayer is the one that probes."""
         self._waiting[tax_number] = recall
+        if self.lost_at is None:
+            self.lost_at = self._clock.now()
         self._probe = self._probe or tax_number
         return self._probe == tax_number
 
     def found(self, tax_number: str) -> None:
         """Note that a call was answered, whatever the answer was."""
+        self.lost_at = None
         if not self._waiting:
             return
         self._waiting.pop(tax_number, None)
@@ -47,6 +55,8 @@ class Reach:
     def left(self, tax_number: str) -> None:
         """Note that a stream ended. If it was the probe, another one tries at once in its place."""
         self._waiting.pop(tax_number, None)
+        if not self._waiting:
+            self.lost_at = None
         if self._probe != tax_number:
             return
         self._probe = next(iter(self._waiting), "")

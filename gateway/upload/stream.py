@@ -135,6 +135,13 @@ class Stream:
         """Where the pace stands; see :class:`UploadStatus`."""
         if not self._pacer.opened:
             await self.open()
+        return self._status()
+
+    def glance(self) -> UploadStatus | None:
+        """The same at once; None before the windows were read."""
+        return self._status() if self._pacer.opened else None
+
+    def _status(self) -> UploadStatus:
         now = self._clock.monotonic()
         next_call_at = max(self._pacer.next_call_at(now), self._link.silent_until)
         if self._paused:

@@ -70,7 +70,7 @@ class Uploader:
         self._discover_s = discover_s
         self._guard = guard
         self._on_recorded = on_recorded
-        self._reaches = {office: Reach(rng) for office in Office}
+        self._reaches = {office: Reach(rng, clock) for office in Office}
         self._streams: dict[str, Stream] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._discovery: asyncio.Task[None] | None = None
@@ -128,6 +128,15 @@ class Uploader:
         """
         stream = self._streams.get(tax_number) or self._new_stream(tax_number)
         return await stream.status()
+
+    def glance(self, tax_number: str) -> UploadStatus | None:
+        """The same at once, without asking the ledger; None when it was not asked before."""
+        stream = self._streams.get(tax_number)
+        return None if stream is None else stream.glance()
+
+    def lost_at(self, office: Office) -> float | None:
+        """Since when (unix seconds) an authority has not answered; None while it does."""
+        return self._reaches[office].lost_at
 
     def _new_stream(self, tax_number: str) -> Stream:
         return Stream(

@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from gateway.authorities import Authorities, Bureau
 from gateway.authority_time import AuthorityTime
+from gateway.clock import Clock
 from gateway.deadline import Deadline
 from gateway.issue import Issuer
 from gateway.issuing import Issuing
@@ -30,6 +31,7 @@ from hsm.verify import verify
 from invoice import content
 from invoice.document import Draft, Kind, Line, Original, Party, Taxpayer, TypeGrant
 from invoice.identifiers import invoice_name, point_name
+from ledger.port import Ledger
 from ledger.records import (
     Act,
     Binding,
@@ -43,7 +45,7 @@ from ledger.records import (
     TaxpayerRecord,
 )
 from ledger.sqlite import SqliteLedger
-from quota.offline import OfflineLimits
+from quota.offline import NO_LIMITS, OfflineLimits
 from taxcontrol.admin.v1.stock_admin_service_pb2 import VoidBlankNumberRequest
 from taxcontrol.v1 import invoice_pb2
 from taxcontrol.v1.invoice_reversal_pb2 import VoidInvoiceRequest
@@ -205,8 +207,19 @@ async def open_desk(
         await desk.close()
 
 
+class Place(Protocol):
+    """Where a taxpayer is registered: at a desk, or in a whole gateway."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def signer(self) -> SoftwareSigner: ...
+    @property
+    def clock(self) -> Clock: ...
+
+
 async def stock_up(
-    desk: Desk,
+    desk: Place,
     numbers: int,
     types: tuple[str, ...],
     *,
@@ -214,8 +227,10 @@ async def stock_up(
     machine_number: str = MACHINE_NUMBER,
     label: str = "device-1",
     code: str = "",
+    limits: OfflineLimits = NO_LIMITS,
+    points: tuple[int, ...] = (0,),
 ) -> None:
-    """Register a taxpayer, draw and assign its numbers."""
+    """Register a taxpayer, draw its numbers and assign each point as many."""
     key = await desk.signer.ensure_key(label)
     act = Act(actor="test", reason="", at=desk.clock.now())
     device_key = DeviceKeyRecord(
@@ -228,36 +243,69 @@ async def stock_up(
     record = TaxpayerRecord(
         tenant=TENANT,
         taxpayer=replace(taxpayer(types=types), tax_number=tax_number),
-        points=(PointRecord(point=0, machine_number=machine_number),),
+        points=tuple(PointRecord(point=one, machine_number=machine_number) for one in points),
         devices=(
             DeviceRecord(machine_number=machine_number, kind="new-server", keys=(device_key,)),
         ),
         holding_count_max=dict.fromkeys(types, 1_000_000),
-        offline_limits=OfflineLimits(),
+        offline_limits=limits,
         windows=(),
+        registered_at=desk.clock.now(),
     )
     await desk.ledger.register(record, bound(f"register-{label}"), act)
     for type_ in types:
-        grant = GrantRecord(
-            tenant=TENANT,
-            request_id=f"draw-{type_}-{label}",
-            authority_request_id=f"draw-{type_}-{label}-1",
-            tax_number=tax_number,
-            type=type_,
-            count=numbers,
-            state="REQUESTED",
-        )
-        await desk.ledger.request_grant(grant, bound(grant.request_id), act)
-        await desk.ledger.store_grant(replace(granted(grant), code=code or CODES[type_]))
-        await desk.ledger.confirm_grant(TENANT, grant.request_id, desk.clock.now())
-        await desk.ledger.assign(
-            tax_number=tax_number,
-            point=0,
-            type=type_,
-            count=numbers,
-            binding=bound(f"assign-{type_}-{label}"),
-            act=act,
-        )
+        name = f"{type_}-{label}"
+        await draw(desk, type_, numbers * len(points), name, tax_number=tax_number, code=code)
+        for point in points:
+            each = f"{name}-{point}"
+            await assign(desk, type_, numbers, each, point=point, tax_number=tax_number)
+
+
+async def draw(
+    desk: Place,
+    type_: str,
+    numbers: int,
+    name: str,
+    *,
+    tax_number: str = TAX_NUMBER,
+    code: str = "",
+    issue_deadline: str = "",
+) -> None:
+    """Put numbers into a taxpayer's pool."""
+    act = Act(actor="test", reason="", at=desk.clock.now())
+    grant = GrantRecord(
+        tenant=TENANT,
+        request_id=f"draw-{name}",
+        authority_request_id=f"draw-{name}-1",
+        tax_number=tax_number,
+        type=type_,
+        count=numbers,
+        state="REQUESTED",
+    )
+    await desk.ledger.request_grant(grant, bound(grant.request_id), act)
+    answer = replace(granted(grant), code=code or CODES[type_], issue_deadline=issue_deadline)
+    await desk.ledger.store_grant(answer)
+    await desk.ledger.confirm_grant(TENANT, grant.request_id, desk.clock.now())
+
+
+async def assign(
+    desk: Place,
+    type_: str,
+    numbers: int,
+    name: str,
+    *,
+    point: int = 0,
+    tax_number: str = TAX_NUMBER,
+) -> None:
+    """Move numbers from the pool to a point."""
+    await desk.ledger.assign(
+        tax_number=tax_number,
+        point=point,
+        type=type_,
+        count=numbers,
+        binding=bound(f"assign-{name}"),
+        act=Act(actor="test", reason="", at=desk.clock.now()),
+    )
 
 
 def granted(grant: GrantRecord) -> GrantRecord:
@@ -327,12 +375,14 @@ def red(request_id: str, blue: Entry, *, net_fen: int = 0) -> Reservation:
     return _reservation(request_id, draft, 0, 1)
 
 
-def request(request_id: str, *, net_fen: int = 10_000, buyer: str = "个人") -> IssueInvoiceRequest:
+def request(
+    request_id: str, *, net_fen: int = 10_000, buyer: str = "个人", point: int = 0
+) -> IssueInvoiceRequest:
     """The same ticket as a platform asks for it."""
     tax_fen = net_fen * 9 // 100
     return IssueInvoiceRequest(
         request_id=request_id,
-        point=point_name(TAX_NUMBER, 0),
+        point=point_name(TAX_NUMBER, point),
         kind=invoice_pb2.INVOICE_KIND_BLUE,
         type="026",
         seller=invoice_pb2.Party(

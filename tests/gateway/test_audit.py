@@ -50,7 +50,7 @@ def progress() -> BooksProgress:
 
 async def test_a_caller_that_hangs_up_midway_leaves_nothing_open() -> None:
     books = SlowBooks()
-    servicer = AuditServicer(ledger=cast("Ledger", books))
+    servicer = AuditServicer(ledger=cast("Ledger", books), tenant="default")
 
     async def listen() -> None:
         async for _ in servicer.CheckBooks(pb2.CheckBooksRequest(), cast("Context", None)):

@@ -121,7 +121,7 @@ async def nothing_left(desk: Desk, streams: IssueStreams) -> AsyncIterator[None]
     admission: Admission = desk.issuer.admission
     await until(lambda: not desk.issuer.busy())
     assert (admission._checking_count, admission._stream_count) == (0, 0)
-    assert not admission._queue
+    assert not any(admission._queues.values())
     assert streams._stream_count == 0
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from ledger.records import RateWindow
 from ledger.sqlite import SqliteLedger
+from quota.offline import OfflineLimits
 from tests.ledger import building
 from tests.ledger.building import ACT, NOW, TAX_NUMBER, TENANT, TYPE, WORKER
 
@@ -57,6 +58,12 @@ async def path(tmp_path: Path) -> Path:
         tax_number=TAX_NUMBER,
         windows=[RateWindow(period_s=1.0, call_count_max=2)],
         binding=building.binding("set-rate"),
+        act=ACT,
+    )
+    await ledger.set_offline_limits(
+        tax_number=TAX_NUMBER,
+        limits=OfflineLimits(count_max=50, age_hours_max=0),
+        binding=building.binding("set-limits"),
         act=ACT,
     )
     await ledger.close()
@@ -123,6 +130,12 @@ RETURNED = "(SELECT segment_id FROM stock_return WHERE state = 'RETURNED')"
         ("I9_AUDITED " + TAXPAYER, "UPDATE upload_control SET windows = '[[1.0,3]]'"),
         ("I9_AUDITED " + TAXPAYER, "UPDATE upload_control SET windows = NULL"),
         ("I9_AUDITED " + TAXPAYER, "DELETE FROM upload_control"),
+        ("I9_AUDITED " + TAXPAYER, "UPDATE offline_control SET count_max = 51"),
+        ("I9_AUDITED " + TAXPAYER, "UPDATE offline_control SET count_max = NULL"),
+        ("I9_AUDITED " + TAXPAYER, "UPDATE offline_control SET age_hours_max = NULL"),
+        ("I9_AUDITED " + TAXPAYER, "UPDATE offline_control SET amount_fen_max = 1"),
+        ("I9_AUDITED " + TAXPAYER, "UPDATE offline_control SET lock_day = 15"),
+        ("I9_AUDITED " + TAXPAYER, "DELETE FROM offline_control"),
         ("I6_CHANGES " + TAXPAYER, "UPDATE change SET what = 'REJECTED' WHERE what = 'RETRIED'"),
         ("I6_CHANGES " + TAXPAYER, "UPDATE change SET what = 'RETRIED' WHERE change_number = 1"),
     ],

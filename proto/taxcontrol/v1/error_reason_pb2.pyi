@@ -82,8 +82,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `type`, `held_count`, `holding_count_max`. Effect: none.
     """
     ERROR_REASON_CLOCK_SKEW: _ErrorReason.ValueType  # 14
-    """FAILED_PRECONDITION. This machine's clock is more than 30 minutes from the authority's,
-    or behind the last issue time. Metadata: `skew_s`. Effect: none.
+    """FAILED_PRECONDITION. This machine's clock is more than 30 minutes from the authority's, or has
+    run back: behind the last issue time, or before the first contact with the authority by more
+    than 30 minutes since the start. Metadata: `skew_s`, negative behind; `skew_s_max`; `ends_by`,
+    `CLOCK`. Effect: none.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 15
     """RESOURCE_EXHAUSTED, with RetryInfo. More work is waiting than the service admits.
@@ -293,8 +295,10 @@ ERROR_REASON_HOLDING_EXCEEDED: ErrorReason.ValueType  # 13
 `type`, `held_count`, `holding_count_max`. Effect: none.
 """
 ERROR_REASON_CLOCK_SKEW: ErrorReason.ValueType  # 14
-"""FAILED_PRECONDITION. This machine's clock is more than 30 minutes from the authority's,
-or behind the last issue time. Metadata: `skew_s`. Effect: none.
+"""FAILED_PRECONDITION. This machine's clock is more than 30 minutes from the authority's, or has
+run back: behind the last issue time, or before the first contact with the authority by more
+than 30 minutes since the start. Metadata: `skew_s`, negative behind; `skew_s_max`; `ends_by`,
+`CLOCK`. Effect: none.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 15
 """RESOURCE_EXHAUSTED, with RetryInfo. More work is waiting than the service admits.

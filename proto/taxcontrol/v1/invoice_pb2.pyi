@@ -53,17 +53,21 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     PRIORITY_INTERACTIVE: _Priority.ValueType  # 1
     """People are waiting at a counter."""
     PRIORITY_BULK: _Priority.ValueType  # 2
-    """Batch work: refused first under overload and near offline limits."""
+    """Batch work: refused under overload once three quarters of the room are taken (in a stream it
+    waits), and from 90 % of an offline limit on (`OFFLINE_BULK_RESTRICTED`).
+    """
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """Who goes first when there is not enough for all. Taken, and not acted on yet."""
+    """Who goes first when there is not enough for all."""
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 """Means INTERACTIVE."""
 PRIORITY_INTERACTIVE: Priority.ValueType  # 1
 """People are waiting at a counter."""
 PRIORITY_BULK: Priority.ValueType  # 2
-"""Batch work: refused first under overload and near offline limits."""
+"""Batch work: refused under overload once three quarters of the room are taken (in a stream it
+waits), and from 90 % of an offline limit on (`OFFLINE_BULK_RESTRICTED`).
+"""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 class _ZeroRateFlag:

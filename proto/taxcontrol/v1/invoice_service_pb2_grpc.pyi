@@ -44,11 +44,14 @@ class InvoiceServiceStub:
     itself. A caller that hangs up cancels nothing once the number is taken.
 
     A red invoice names its blue one, which must have been issued here and have as much left.
+    What was issued under an id before is answered whatever limit stands against it today.
 
     Errors, effect none: `INVALID_INVOICE`, `INVALID_REQUEST`, `CONTENT_TOO_LARGE`,
     `REQUEST_ID_REUSED`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `DEVICE_NOT_READY`,
-    `STOCK_EXHAUSTED`, `CLOCK_SKEW`, `OVERLOADED`, `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`,
-    `NUMBER_BLANK_VOIDED`; of red ones also `RED_ORIGINAL_NOT_FOUND`, `RED_TYPE_MISMATCH`,
+    `STOCK_EXHAUSTED`, `ISSUE_DEADLINE_PASSED`, `OFFLINE_AGE_EXCEEDED`, `OFFLINE_COUNT_EXCEEDED`,
+    `OFFLINE_AMOUNT_EXCEEDED`, `OFFLINE_LOCK_DAY`, `OFFLINE_NOT_ALLOWED`,
+    `OFFLINE_BULK_RESTRICTED`, `PERIOD_NOT_SUMMARISED`, `DEVICE_LOCKED`, `CLOCK_SKEW`,
+    `OVERLOADED`, `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`, `NUMBER_BLANK_VOIDED`; of red ones also `RED_ORIGINAL_NOT_FOUND`, `RED_TYPE_MISMATCH`,
     `INVOICE_NOT_REVERSIBLE`, `RED_EXCEEDS_BLUE`, `RED_NOT_FULL`, `RED_NOTICE_USED`. Effect
     unknown, retry with the same id: `IN_PROGRESS`, `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
     """
@@ -141,11 +144,14 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     itself. A caller that hangs up cancels nothing once the number is taken.
 
     A red invoice names its blue one, which must have been issued here and have as much left.
+    What was issued under an id before is answered whatever limit stands against it today.
 
     Errors, effect none: `INVALID_INVOICE`, `INVALID_REQUEST`, `CONTENT_TOO_LARGE`,
     `REQUEST_ID_REUSED`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `DEVICE_NOT_READY`,
-    `STOCK_EXHAUSTED`, `CLOCK_SKEW`, `OVERLOADED`, `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`,
-    `NUMBER_BLANK_VOIDED`; of red ones also `RED_ORIGINAL_NOT_FOUND`, `RED_TYPE_MISMATCH`,
+    `STOCK_EXHAUSTED`, `ISSUE_DEADLINE_PASSED`, `OFFLINE_AGE_EXCEEDED`, `OFFLINE_COUNT_EXCEEDED`,
+    `OFFLINE_AMOUNT_EXCEEDED`, `OFFLINE_LOCK_DAY`, `OFFLINE_NOT_ALLOWED`,
+    `OFFLINE_BULK_RESTRICTED`, `PERIOD_NOT_SUMMARISED`, `DEVICE_LOCKED`, `CLOCK_SKEW`,
+    `OVERLOADED`, `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`, `NUMBER_BLANK_VOIDED`; of red ones also `RED_ORIGINAL_NOT_FOUND`, `RED_TYPE_MISMATCH`,
     `INVOICE_NOT_REVERSIBLE`, `RED_EXCEEDS_BLUE`, `RED_NOT_FULL`, `RED_NOTICE_USED`. Effect
     unknown, retry with the same id: `IN_PROGRESS`, `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
     """
@@ -241,11 +247,14 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         itself. A caller that hangs up cancels nothing once the number is taken.
 
         A red invoice names its blue one, which must have been issued here and have as much left.
+        What was issued under an id before is answered whatever limit stands against it today.
 
         Errors, effect none: `INVALID_INVOICE`, `INVALID_REQUEST`, `CONTENT_TOO_LARGE`,
         `REQUEST_ID_REUSED`, `TAXPAYER_NOT_FOUND`, `POINT_NOT_FOUND`, `DEVICE_NOT_READY`,
-        `STOCK_EXHAUSTED`, `CLOCK_SKEW`, `OVERLOADED`, `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`,
-        `NUMBER_BLANK_VOIDED`; of red ones also `RED_ORIGINAL_NOT_FOUND`, `RED_TYPE_MISMATCH`,
+        `STOCK_EXHAUSTED`, `ISSUE_DEADLINE_PASSED`, `OFFLINE_AGE_EXCEEDED`, `OFFLINE_COUNT_EXCEEDED`,
+        `OFFLINE_AMOUNT_EXCEEDED`, `OFFLINE_LOCK_DAY`, `OFFLINE_NOT_ALLOWED`,
+        `OFFLINE_BULK_RESTRICTED`, `PERIOD_NOT_SUMMARISED`, `DEVICE_LOCKED`, `CLOCK_SKEW`,
+        `OVERLOADED`, `SHUTTING_DOWN`, `DEADLINE_TOO_SHORT`, `NUMBER_BLANK_VOIDED`; of red ones also `RED_ORIGINAL_NOT_FOUND`, `RED_TYPE_MISMATCH`,
         `INVOICE_NOT_REVERSIBLE`, `RED_EXCEEDS_BLUE`, `RED_NOT_FULL`, `RED_NOTICE_USED`. Effect
         unknown, retry with the same id: `IN_PROGRESS`, `HSM_UNAVAILABLE`, `LEDGER_UNAVAILABLE`.
         """

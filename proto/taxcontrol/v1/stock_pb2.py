@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19taxcontrol/v1/stock.proto\x12\rtaxcontrol.v1\"\x82\x01\n\nStockLevel\x12\r\n\x05point\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x17\n\x0f\x61vailable_count\x18\x03 \x01(\x03\x12\x11\n\tnext_code\x18\x04 \x01(\t\x12\x13\n\x0bnext_number\x18\x05 \x01(\t\x12\x16\n\x0eissue_deadline\x18\x06 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19taxcontrol/v1/stock.proto\x12\rtaxcontrol.v1\"\x99\x01\n\nStockLevel\x12\r\n\x05point\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x17\n\x0f\x61vailable_count\x18\x03 \x01(\x03\x12\x11\n\tnext_code\x18\x04 \x01(\t\x12\x13\n\x0bnext_number\x18\x05 \x01(\t\x12\x16\n\x0eissue_deadline\x18\x06 \x01(\t\x12\x15\n\rexpired_count\x18\x07 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'taxcontrol.v1.stock_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STOCKLEVEL']._serialized_start=45
-  _globals['_STOCKLEVEL']._serialized_end=175
+  _globals['_STOCKLEVEL']._serialized_end=198
 # @@protoc_insertion_point(module_scope)

@@ -28,6 +28,7 @@ class StockLevel(_message.Message):
     NEXT_CODE_FIELD_NUMBER: _builtins.int
     NEXT_NUMBER_FIELD_NUMBER: _builtins.int
     ISSUE_DEADLINE_FIELD_NUMBER: _builtins.int
+    EXPIRED_COUNT_FIELD_NUMBER: _builtins.int
     point: _builtins.str
     """`taxpayers/{tax_number}/points/{n}`; empty for the taxpayer's pool, from which points are
     given theirs.
@@ -35,13 +36,17 @@ class StockLevel(_message.Message):
     type: _builtins.str
     """Invoice type."""
     available_count: _builtins.int
-    """Numbers left."""
+    """Numbers that may be issued today."""
     next_code: _builtins.str
-    """Code of the next invoice; empty when nothing is left."""
+    """Code of the next invoice; empty when nothing may be issued."""
     next_number: _builtins.str
-    """Number of the next invoice; empty when nothing is left."""
+    """Number of the next invoice; empty when nothing may be issued."""
     issue_deadline: _builtins.str
     """The earliest day until which some of them may be issued (`YYYY-MM-DD`); empty for no limit."""
+    expired_count: _builtins.int
+    """Numbers that are past their day (开具期限) and beside the others: they count as held until they are
+    returned or voided.
+    """
     def __init__(
         self,
         *,
@@ -51,10 +56,11 @@ class StockLevel(_message.Message):
         next_code: _builtins.str = ...,
         next_number: _builtins.str = ...,
         issue_deadline: _builtins.str = ...,
+        expired_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_count", b"available_count", "issue_deadline", b"issue_deadline", "next_code", b"next_code", "next_number", b"next_number", "point", b"point", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_count", b"available_count", "expired_count", b"expired_count", "issue_deadline", b"issue_deadline", "next_code", b"next_code", "next_number", b"next_number", "point", b"point", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

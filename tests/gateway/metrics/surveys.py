@@ -18,6 +18,7 @@ from gateway.tracing.port import SpanCounts
 from gateway.upload.pacer import WindowUse
 from gateway.upload.status import UploadStatus
 from hsm.state import DeviceState
+from ledger.records import UploadControlRecord
 from ledger.state import StoreState
 from quota.offline import Grade, Limit, LimitUse, OfflineLimits
 
@@ -84,6 +85,8 @@ def taxpayer(
         tax_number=tax_number,
         name="示例企业",
         offline_limits=OfflineLimits(count_max=10_000),
+        windows=(),
+        control=UploadControlRecord(tax_number=tax_number),
         stock=stock,
         meters=meters,
         devices=(device("661000000001"),),

@@ -3,6 +3,7 @@
 from random import Random
 
 from gateway.upload.reach import Reach
+from tests.gateway.hand_clock import HandClock
 
 
 class Waiting:
@@ -17,7 +18,7 @@ class Waiting:
 
 
 def test_the_first_to_lose_the_authority_is_the_probe() -> None:
-    reach = Reach(Random(1))
+    reach = Reach(Random(1), HandClock())
 
     assert reach.lost("a", Waiting())
     assert not reach.lost("b", Waiting())
@@ -25,7 +26,7 @@ def test_the_first_to_lose_the_authority_is_the_probe() -> None:
 
 
 def test_an_answer_calls_all_others_back_spread_over_their_number() -> None:
-    reach, waiting = Reach(Random(1)), {f"t{n}": Waiting() for n in range(500)}
+    reach, waiting = Reach(Random(1), HandClock()), {f"t{n}": Waiting() for n in range(500)}
     for tax_number, stream in waiting.items():
         reach.lost(tax_number, stream)
 
@@ -41,7 +42,7 @@ def test_an_answer_calls_all_others_back_spread_over_their_number() -> None:
 
 
 def test_after_the_authority_was_found_the_next_loss_elects_another_probe() -> None:
-    reach = Reach(Random(1))
+    reach = Reach(Random(1), HandClock())
     reach.lost("a", Waiting())
     reach.found("b")
 
@@ -49,7 +50,7 @@ def test_after_the_authority_was_found_the_next_loss_elects_another_probe() -> N
 
 
 def test_a_probe_that_ends_hands_over_at_once() -> None:
-    reach, heir = Reach(Random(1)), Waiting()
+    reach, heir = Reach(Random(1), HandClock()), Waiting()
     reach.lost("a", Waiting())
     reach.lost("b", heir)
 
@@ -60,7 +61,7 @@ def test_a_probe_that_ends_hands_over_at_once() -> None:
 
 
 def test_one_that_is_not_the_probe_leaves_without_a_word() -> None:
-    reach, probe = Reach(Random(1)), Waiting()
+    reach, probe = Reach(Random(1), HandClock()), Waiting()
     reach.lost("a", probe)
     reach.lost("b", Waiting())
 
@@ -72,8 +73,30 @@ def test_one_that_is_not_the_probe_leaves_without_a_word() -> None:
 
 
 def test_an_answer_while_nobody_waits_is_no_news() -> None:
-    reach = Reach(Random(1))
+    reach = Reach(Random(1), HandClock())
 
     reach.found("a")
 
     assert reach.waiting_count == 0
+
+
+def test_how_long_nobody_was_answered_is_counted_from_the_first_loss() -> None:
+    clock = HandClock()
+    reach = Reach(Random(1), clock)
+    reach.lost("a", Waiting())
+    clock.passed_s = 60.0
+    reach.lost("b", Waiting())
+
+    assert reach.lost_at == clock.now() - 60.0
+
+
+def test_an_answer_ends_it_and_so_does_nobody_asking_any_more() -> None:
+    answered, left = Reach(Random(1), HandClock()), Reach(Random(1), HandClock())
+    for reach in (answered, left):
+        reach.lost("a", Waiting())
+
+    answered.found("b")
+    left.left("a")
+
+    assert answered.lost_at is None
+    assert left.lost_at is None

@@ -114,7 +114,7 @@ async def test_one_bad_item_fails_alone(ledger: Ledger) -> None:
     await building.open_shop(ledger)
     good = [a_reservation(f"r-{at}") for at in range(5)]
     # No database holds it: more than 64 bits.
-    bad = replace(a_reservation("bad"), net_fen=2**70)
+    bad = replace(a_reservation("bad"), tax_fen=2**70)
 
     result = await building.commit(ledger, (), [*good[:2], bad, *good[2:]])
 
@@ -127,7 +127,7 @@ async def test_one_bad_item_fails_alone(ledger: Ledger) -> None:
 async def test_a_bad_item_does_not_undo_the_settles_of_its_group(ledger: Ledger) -> None:
     await building.open_shop(ledger)
     (entry,) = await building.reserve(ledger, a_reservation("r-1"))
-    bad = replace(a_reservation("bad"), net_fen=2**70)
+    bad = replace(a_reservation("bad"), tax_fen=2**70)
 
     result = await building.commit(ledger, [building.signed(entry)], [bad])
 

@@ -136,8 +136,8 @@ class StockAdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def VoidBlankNumber(self, request, context):
-        """Voids a number that is no invoice (空白作废): the point's next one, or one that has waited for
-        its signature for 60 s. The void is a signed statement that is uploaded in its turn.
+        """Voids a number that is no invoice (空白作废): the point's next one, the first one that is past its
+        day (开具期限), or one that has waited for its signature for 60 s. The void is a signed statement that is uploaded in its turn.
 
         Idempotent by `request_id`. The id of an invoice request whose number is voided so answers
         `NUMBER_BLANK_VOIDED` for ever.

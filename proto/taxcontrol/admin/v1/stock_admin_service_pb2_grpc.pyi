@@ -72,8 +72,8 @@ class StockAdminServiceStub:
     itself), `LEDGER_UNAVAILABLE`.
     """
     VoidBlankNumber: _grpc.UnaryUnaryMultiCallable[_stock_admin_service_pb2.VoidBlankNumberRequest, _stock_admin_service_pb2.VoidBlankNumberResponse]
-    """Voids a number that is no invoice (空白作废): the point's next one, or one that has waited for
-    its signature for 60 s. The void is a signed statement that is uploaded in its turn.
+    """Voids a number that is no invoice (空白作废): the point's next one, the first one that is past its
+    day (开具期限), or one that has waited for its signature for 60 s. The void is a signed statement that is uploaded in its turn.
 
     Idempotent by `request_id`. The id of an invoice request whose number is voided so answers
     `NUMBER_BLANK_VOIDED` for ever.
@@ -145,8 +145,8 @@ class StockAdminServiceAsyncStub(StockAdminServiceStub):
     itself), `LEDGER_UNAVAILABLE`.
     """
     VoidBlankNumber: _aio.UnaryUnaryMultiCallable[_stock_admin_service_pb2.VoidBlankNumberRequest, _stock_admin_service_pb2.VoidBlankNumberResponse]  # type: ignore[assignment]
-    """Voids a number that is no invoice (空白作废): the point's next one, or one that has waited for
-    its signature for 60 s. The void is a signed statement that is uploaded in its turn.
+    """Voids a number that is no invoice (空白作废): the point's next one, the first one that is past its
+    day (开具期限), or one that has waited for its signature for 60 s. The void is a signed statement that is uploaded in its turn.
 
     Idempotent by `request_id`. The id of an invoice request whose number is voided so answers
     `NUMBER_BLANK_VOIDED` for ever.
@@ -245,8 +245,8 @@ class StockAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _stock_admin_service_pb2.VoidBlankNumberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_stock_admin_service_pb2.VoidBlankNumberResponse, _abc.Awaitable[_stock_admin_service_pb2.VoidBlankNumberResponse]]:
-        """Voids a number that is no invoice (空白作废): the point's next one, or one that has waited for
-        its signature for 60 s. The void is a signed statement that is uploaded in its turn.
+        """Voids a number that is no invoice (空白作废): the point's next one, the first one that is past its
+        day (开具期限), or one that has waited for its signature for 60 s. The void is a signed statement that is uploaded in its turn.
 
         Idempotent by `request_id`. The id of an invoice request whose number is voided so answers
         `NUMBER_BLANK_VOIDED` for ever.

@@ -101,8 +101,9 @@ class TaxpayerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetOfflineLimits(self, request, context):
-        """Lowers how long a taxpayer may issue without upload below what the authority allows; a limit that is
-        left out is the authority's own again. Holds from the next invoice on. Idempotent by `request_id`.
+        """Lowers how long a taxpayer may issue without upload below what the authority allows. A limit that
+        is left out is the authority's own again. Holds from the next invoice on. Idempotent by
+        `request_id`; a replay answers what is in force now.
 
         Errors, effect none: `INVALID_REQUEST` (also for a limit above the authority's),
         `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.

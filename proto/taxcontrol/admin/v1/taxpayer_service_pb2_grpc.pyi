@@ -61,8 +61,9 @@ class TaxpayerServiceStub:
     Errors: `INVALID_REQUEST` (page), `LEDGER_UNAVAILABLE`.
     """
     SetOfflineLimits: _grpc.UnaryUnaryMultiCallable[_taxpayer_service_pb2.SetOfflineLimitsRequest, _taxpayer_service_pb2.SetOfflineLimitsResponse]
-    """Lowers how long a taxpayer may issue without upload below what the authority allows; a limit that is
-    left out is the authority's own again. Holds from the next invoice on. Idempotent by `request_id`.
+    """Lowers how long a taxpayer may issue without upload below what the authority allows. A limit that
+    is left out is the authority's own again. Holds from the next invoice on. Idempotent by
+    `request_id`; a replay answers what is in force now.
 
     Errors, effect none: `INVALID_REQUEST` (also for a limit above the authority's),
     `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
@@ -101,8 +102,9 @@ class TaxpayerServiceAsyncStub(TaxpayerServiceStub):
     Errors: `INVALID_REQUEST` (page), `LEDGER_UNAVAILABLE`.
     """
     SetOfflineLimits: _aio.UnaryUnaryMultiCallable[_taxpayer_service_pb2.SetOfflineLimitsRequest, _taxpayer_service_pb2.SetOfflineLimitsResponse]  # type: ignore[assignment]
-    """Lowers how long a taxpayer may issue without upload below what the authority allows; a limit that is
-    left out is the authority's own again. Holds from the next invoice on. Idempotent by `request_id`.
+    """Lowers how long a taxpayer may issue without upload below what the authority allows. A limit that
+    is left out is the authority's own again. Holds from the next invoice on. Idempotent by
+    `request_id`; a replay answers what is in force now.
 
     Errors, effect none: `INVALID_REQUEST` (also for a limit above the authority's),
     `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.
@@ -162,8 +164,9 @@ class TaxpayerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _taxpayer_service_pb2.SetOfflineLimitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_taxpayer_service_pb2.SetOfflineLimitsResponse, _abc.Awaitable[_taxpayer_service_pb2.SetOfflineLimitsResponse]]:
-        """Lowers how long a taxpayer may issue without upload below what the authority allows; a limit that is
-        left out is the authority's own again. Holds from the next invoice on. Idempotent by `request_id`.
+        """Lowers how long a taxpayer may issue without upload below what the authority allows. A limit that
+        is left out is the authority's own again. Holds from the next invoice on. Idempotent by
+        `request_id`; a replay answers what is in force now.
 
         Errors, effect none: `INVALID_REQUEST` (also for a limit above the authority's),
         `TAXPAYER_NOT_FOUND`, `REQUEST_ID_REUSED`. Effect unknown: `LEDGER_UNAVAILABLE`.

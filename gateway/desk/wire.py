@@ -1,0 +1,151 @@
+"""A survey on the wire: the view of an operator's desk."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gateway import convert, offline_wire, upload_wire
+from gateway.desk.survey import MeterLine, StockLine, Survey, TaxpayerLine
+from gateway.upload.pacer import WindowUse
+from invoice.identifiers import point_name, taxpayer_name
+from quota.offline import Grade
+from taxcontrol.admin.v1 import desk_pb2, stock_threshold_pb2, upload_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Alerts that stand: how many of each severity (``WARNING`` …), and how many are acknowledged."""
+
+    severities: Mapping[str, int] = field(default_factory=Counter)
+    acknowledged_count: int = 0
+
+
+NONE_STANDING = Standing()
+
+
+def view(
+    survey: Survey,
+    shown: Iterable[TaxpayerLine],
+    *,
+    left_out_count: int,
+    alerts: Mapping[str, Standing],
+    standing: Standing,
+) -> desk_pb2.DeskView:
+    """The whole desk. ``alerts`` are those of each taxpayer by tax number, ``standing`` of all."""
+    wire = desk_pb2.DeskView(
+        view_time=convert.timestamp(survey.at),
+        taxpayers=[
+            _taxpayer(line, alerts.get(line.tax_number, NONE_STANDING), survey.at) for line in shown
+        ],
+        left_out_count=left_out_count,
+        authority_reachable=survey.authority_reachable,
+        finance_reachable=survey.finance_reachable,
+        signing_available=survey.signing_available,
+        issued_per_minute=survey.issued_per_minute,
+        uploaded_per_minute=survey.uploaded_per_minute,
+        alerts=_counts(standing),
+    )
+    if survey.clock_ahead_s is not None:
+        wire.clock_ahead_ms = round(survey.clock_ahead_s * 1000)
+    return wire
+
+
+def _counts(standing: Standing) -> desk_pb2.AlertCounts:
+    return desk_pb2.AlertCounts(
+        warning_count=standing.severities.get("WARNING", 0),
+        serious_count=standing.severities.get("SERIOUS", 0),
+        critical_count=standing.severities.get("CRITICAL", 0),
+        acknowledged_count=standing.acknowledged_count,
+    )
+
+
+def _taxpayer(line: TaxpayerLine, standing: Standing, now: float) -> desk_pb2.TaxpayerView:
+    wire = desk_pb2.TaxpayerView(
+        taxpayer=taxpayer_name(line.tax_number),
+        display_name=line.name,
+        stock=[_stock(line.tax_number, one) for one in line.stock],
+        meters=map(_meter, line.meters),
+        upload=_upload(line, now),
+        grade=offline_wire.grade(line.grade),
+        alerts=_counts(standing),
+    )
+    if line.drained_at is not None:
+        wire.drain_time.CopyFrom(convert.timestamp(line.drained_at))
+    return wire
+
+
+def _stock(tax_number: str, line: StockLine) -> desk_pb2.StockView:
+    point = "" if line.point is None else point_name(tax_number, line.point)
+    wire = desk_pb2.StockView(
+        point=point,
+        type=line.type,
+        available_count=line.available_count,
+        expired_count=line.expired_count,
+        taken_last_hour_count=line.taken_last_hour_count,
+        grade=offline_wire.grade(line.grade),
+        issue_deadline=line.issue_deadline,
+    )
+    if line.threshold is not None:
+        threshold = line.threshold
+        wire.threshold.CopyFrom(
+            stock_threshold_pb2.StockThreshold(
+                parent=point if threshold.of_point else taxpayer_name(tax_number),
+                type=line.type,
+                low_count=threshold.low_count,
+                target_count=threshold.target_count,
+                auto_draw=threshold.auto_draw,
+            )
+        )
+    if line.empty_at is not None:
+        wire.empty_time.CopyFrom(convert.timestamp(line.empty_at))
+    return wire
+
+
+def _meter(line: MeterLine) -> desk_pb2.MeterView:
+    wire = desk_pb2.MeterView(
+        machine_number=line.machine_number,
+        type=line.type,
+        unuploaded_count=line.unuploaded_count,
+        unuploaded_amount_fen=line.unuploaded_amount_fen,
+        limits=[offline_wire.limit_use(one.use, one.reached_at) for one in line.limits],
+        grade=offline_wire.grade(line.grade),
+    )
+    if line.oldest_issue_time:
+        wire.oldest_issue_time.CopyFrom(convert.timestamp(line.oldest_issue_time))
+    return wire
+
+
+def _upload(line: TaxpayerLine, now: float) -> upload_pb2.UploadStatus:
+    pace = line.upload
+    windows = (
+        [
+            WindowUse(period_s=one.period_s, call_count_max=one.call_count_max, used_count=0)
+            for one in line.windows
+        ]
+        if pace is None
+        else pace.windows
+    )
+    wire = upload_pb2.UploadStatus(
+        taxpayer=taxpayer_name(line.tax_number),
+        pending_count=line.pending_count,
+        submitted_count=line.submitted_count,
+        in_doubt_count=line.in_doubt_count,
+        rejected_count=line.rejected_count + line.signature_rejected_count,
+        windows=map(upload_wire.window_use, windows),
+        rate_share_ppm=1_000_000 if pace is None else round(pace.share * 1_000_000),
+        last_error="" if pace is None else pace.last_error,
+    )
+    upload_wire.show_control(wire, line.control, now)
+    return wire
+
+
+def urgency(line: TaxpayerLine) -> tuple[int, float, str]:
+    """Sorts the nearest to trouble first: by grade, then by what runs out first, then by number."""
+    ends = [one.empty_at for one in line.stock if one.empty_at is not None]
+    ends += [
+        limit.reached_at
+        for meter in line.meters
+        for limit in meter.limits
+        if limit.reached_at is not None and limit.use.grade > Grade.OK
+    ]
+    return (-line.grade, min(ends, default=float("inf")), line.tax_number)

@@ -1,0 +1,175 @@
+"""The servicer of ``DeskService``: the desk as a stream, and how it came about."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import grpc
+
+from gateway import convert, requests
+from gateway.change_hub import ChangeHub
+from gateway.clock import Clock
+from gateway.desk import wire
+from gateway.desk.survey import Survey
+from gateway.desk.surveyor import Surveyor
+from gateway.registry import Registry
+from gateway.upload.waiting import first_of
+from invoice.errors import InvalidRequest
+from invoice.identifiers import parse_taxpayer_name, point_name
+from ledger.port import Ledger
+from ledger.survey_records import BacklogSample
+from stock.forecast import HOUR_S
+from taxcontrol.admin.v1 import desk_pb2, desk_service_pb2_grpc
+from taxcontrol.admin.v1 import desk_service_pb2 as pb2
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Alerts = Callable[[], tuple[Mapping[str, wire.Standing], wire.Standing]]
+"""Answers the alerts that stand: of each taxpayer by tax number, and of all."""
+
+DESK: Final = "desk"
+"""What a watch of the desk listens to in its hub."""
+
+_SILENCE_S: Final = 15.0
+_INTERVAL_MS_DEFAULT: Final = 1000
+_INTERVAL_MS_MIN: Final = 200
+_INTERVAL_MS_MAX: Final = 60_000
+_SAMPLE_COUNT_MAX: Final = 2000
+_DAY_S: Final = 86_400
+
+
+def no_alerts() -> tuple[Mapping[str, wire.Standing], wire.Standing]:
+    """Answer that none stand."""
+    return {}, wire.NONE_STANDING
+
+
+class DeskServicer(desk_service_pb2_grpc.DeskServiceServicer):
+    """Shows the desk."""
+
+    def __init__(
+        self,
+        *,
+        surveyor: Surveyor,
+        hub: ChangeHub,
+        alerts: Alerts,
+        ledger: Ledger,
+        registry: Registry,
+        clock: Clock,
+        tenant: str,
+    ) -> None:
+        self._surveyor = surveyor
+        self._hub = hub
+        self._alerts = alerts
+        self._ledger = ledger
+        self._registry = registry
+        self._clock = clock
+        self._tenant = tenant
+
+    async def WatchDesk(
+        self, request: pb2.WatchDeskRequest, context: Context
+    ) -> AsyncGenerator[pb2.WatchDeskResponse, None]:
+        """Stream views, each another than the one before."""
+        del context
+        tax_number = await self._only(request.parent)
+        count_max = requests.page_size(
+            request.taxpayer_count_max, default=50, most=500, field="taxpayer_count_max"
+        )
+        interval_s = _interval_s(request.interval_ms)
+        with self._hub.listening(DESK) as listener:
+            self._surveyor.wake()
+            told, told_at = b"", 0.0
+            while True:
+                self._hub.check()
+                listener.stirred.clear()  # before looking: what comes meanwhile is seen next time
+                view = self._view(await self._surveyor.current(), tax_number, count_max)
+                news, now = _news(view), self._clock.monotonic()
+                if news != told or now - told_at >= _SILENCE_S:
+                    yield pb2.WatchDeskResponse(view=view)
+                    told, told_at = news, now
+                    # A view as often as the caller wants them; the hub's end is heard all the same.
+                    await first_of(listener.closed, interval_s, self._clock)
+                await first_of(listener.stirred, _SILENCE_S, self._clock)
+
+    async def GetHistory(
+        self, request: pb2.GetHistoryRequest, context: Context
+    ) -> pb2.GetHistoryResponse:
+        """Answer how a backlog came about."""
+        del context
+        tax_number = parse_taxpayer_name(request.parent, field="parent")
+        await self._registry.record(self._tenant, tax_number)
+        start = _start(request, self._clock.now())
+        backlog = await self._ledger.backlog_history(self._tenant, tax_number, start=start)
+        burn = await self._ledger.burn_history(self._tenant, tax_number, start=start)
+        return pb2.GetHistoryResponse(
+            backlog=map(_backlog, _spaced(backlog)),
+            burn=[
+                pb2.BurnSample(
+                    hour_time=convert.timestamp(one.hour * HOUR_S),
+                    point=point_name(tax_number, one.point),
+                    type=one.type,
+                    taken_count=one.taken_count,
+                )
+                for one in burn
+            ],
+        )
+
+    async def _only(self, parent: str) -> str:
+        """The taxpayer that is asked for; ``""`` for all."""
+        if not parent:
+            return ""
+        tax_number = parse_taxpayer_name(parent, field="parent")
+        await self._registry.record(self._tenant, tax_number)
+        return tax_number
+
+    def _view(self, survey: Survey, tax_number: str, count_max: int) -> desk_pb2.DeskView:
+        lines = [
+            line
+            for line in survey.taxpayers.values()
+            if line.tenant == self._tenant and tax_number in ("", line.tax_number)
+        ]
+        lines.sort(key=wire.urgency)
+        alerts, standing = self._alerts()
+        return wire.view(
+            survey,
+            lines[:count_max],
+            left_out_count=max(0, len(lines) - count_max),
+            alerts=alerts,
+            standing=standing,
+        )
+
+
+def _news(view: desk_pb2.DeskView) -> bytes:
+    """What has to differ for a view to be worth telling: all of it but its time."""
+    bare = desk_pb2.DeskView()
+    bare.CopyFrom(view)
+    bare.ClearField("view_time")
+    return bare.SerializeToString(deterministic=True)
+
+
+def _interval_s(asked_ms: int) -> float:
+    if not 0 <= asked_ms <= _INTERVAL_MS_MAX:
+        raise InvalidRequest("interval_ms", "FIELD_RANGE", f"must be 0 to {_INTERVAL_MS_MAX}")
+    return max(_INTERVAL_MS_MIN, asked_ms or _INTERVAL_MS_DEFAULT) / 1000
+
+
+def _start(request: pb2.GetHistoryRequest, now: float) -> int:
+    if not request.HasField("start_time"):
+        return int(now) - _DAY_S
+    seconds = request.start_time.seconds
+    if not 0 <= seconds <= int(now) + _DAY_S:
+        raise InvalidRequest("start_time", "FIELD_RANGE", "not a time of the past")
+    return seconds
+
+
+def _spaced(samples: Sequence[BacklogSample]) -> Sequence[BacklogSample]:
+    """As many as an answer may have, evenly spaced, the last one always among them."""
+    step = -(-len(samples) // _SAMPLE_COUNT_MAX)
+    return samples if step <= 1 else samples[::-step][::-1]
+
+
+def _backlog(sample: BacklogSample) -> pb2.BacklogSample:
+    return pb2.BacklogSample(
+        sample_time=convert.timestamp(sample.at),
+        unuploaded_count=sample.unuploaded_count,
+        unuploaded_amount_fen=sample.unuploaded_amount_fen,
+        oldest_age_s=sample.oldest_age_s,
+        used_ppm=sample.used_ppm,
+    )

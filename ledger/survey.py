@@ -1,0 +1,226 @@
+"""One look at everything an operator watches, on one snapshot.
+
+Every statement here walks an index over what is there now: registrations, meters, segments with stock,
+outbox rows that are not merely pending. None grows with the invoices that were ever issued.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import apsw
+
+from ledger.meters import all_meters
+from ledger.records import MeterRecord, UploadControlRecord
+from ledger.survey_records import (
+    CounterPlace,
+    DeviceReading,
+    ShelfRecord,
+    SurveyReading,
+    TaxpayerReading,
+    ThresholdRecord,
+)
+from ledger.upload_control import controls, windows_of
+from ledger.values import Row, fetch
+from quota.offline import OfflineLimits
+from quota.period import day_of
+from stock.forecast import HOUR_S, KEPT_HOUR_COUNT, Burn
+
+_TAXPAYERS = """
+SELECT t.tenant, t.tax_number, t.name, t.age_hours_max, t.amount_fen_max, t.count_max, t.lock_day,
+       c.age_hours_max, c.amount_fen_max, c.count_max, c.lock_day, t.windows
+  FROM taxpayer AS t
+  LEFT JOIN offline_control AS c ON c.tax_number = t.tax_number
+ ORDER BY t.tax_number
+"""
+_DEVICES = """
+SELECT d.tax_number, d.machine_number, k.key_id, k.certificate
+  FROM device AS d
+  LEFT JOIN device_key AS k
+    ON k.tax_number = d.tax_number AND k.machine_number = d.machine_number AND k.active = 1
+ ORDER BY d.tax_number, d.machine_number
+"""
+_SHELVES = """
+SELECT s.tax_number, s.point, s.type,
+       s.first + s.count - s.returning_count - s.returned_count - s.next, g.issue_deadline
+  FROM segment AS s INDEXED BY segment_available
+  JOIN stock_grant AS g ON g.grant_number = s.grant_number
+ WHERE s.next < s.first + s.count - s.returning_count - s.returned_count
+"""
+_COUNTERS = "SELECT tax_number, point, type, taken_count FROM stock_counter"
+_BURN = "SELECT tax_number, point, type, hour, taken_count FROM burn WHERE hour >= ?"
+_FIRST_HOURS = "SELECT tax_number, point, type, first_hour FROM stock_counter"
+_THRESHOLDS = """
+SELECT tax_number, point, type, low_count, target_count, auto_draw FROM stock_threshold
+"""
+# By state: an index on the state alone leaves out what merely waits.
+_STATES = """
+SELECT tax_number, state, count(*)
+  FROM outbox INDEXED BY outbox_under_way
+ WHERE state IN ('PREPARED', 'SUBMITTED', 'IN_DOUBT', 'REJECTED', 'SIGNATURE_REJECTED')
+ GROUP BY tax_number, state
+"""
+_IN_DOUBT = """
+SELECT tax_number, min(created_at)
+  FROM submission
+ WHERE state = 'IN_DOUBT'
+ GROUP BY tax_number
+"""
+ALL_POINTS: Final = -1
+"""The ``point`` of a threshold that holds for every point without one of its own."""
+
+_Place = tuple[str, int, str]
+
+
+def survey(connection: apsw.Connection, now: float) -> SurveyReading:
+    """Look at everything; see ``port.Ledger.survey``."""
+    shelves = _shelves(connection, now, day_of(now))
+    meters = defaultdict(list)
+    for meter in all_meters(connection):
+        meters[meter.tax_number].append(meter)
+    devices = defaultdict(list)
+    for tax_number, *device in fetch(connection, _DEVICES):
+        devices[tax_number].append(_device(*device))
+    states: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for tax_number, state, count in fetch(connection, _STATES):
+        states[tax_number][state] = count
+    doubts: dict[str, float] = dict(fetch(connection, _IN_DOUBT))
+    decided = controls(connection)
+    return SurveyReading(
+        taxpayers={
+            row[1]: _taxpayer(
+                row,
+                devices=tuple(devices[row[1]]),
+                meters=tuple(meters[row[1]]),
+                shelves=tuple(shelves.get(row[1], ())),
+                states=states[row[1]],
+                in_doubt_since=doubts.get(row[1], 0.0),
+                control=decided.get(row[1]) or UploadControlRecord(tax_number=row[1]),
+            )
+            for row in fetch(connection, _TAXPAYERS)
+        }
+    )
+
+
+def _taxpayer(
+    row: Row,
+    *,
+    devices: tuple[DeviceReading, ...],
+    meters: tuple[MeterRecord, ...],
+    shelves: tuple[ShelfRecord, ...],
+    states: dict[str, int],
+    in_doubt_since: float,
+    control: UploadControlRecord,
+) -> TaxpayerReading:
+    submitted, in_doubt = states.get("SUBMITTED", 0), states.get("IN_DOUBT", 0)
+    unuploaded = sum(meter.unuploaded_count for meter in meters)
+    return TaxpayerReading(
+        tenant=row[0],
+        tax_number=row[1],
+        name=row[2],
+        limits=_limits(row[3:7]).lowered(_limits(row[7:11])),
+        windows=windows_of(row[11]),
+        control=control,
+        devices=devices,
+        meters=meters,
+        shelves=shelves,
+        pending_count=max(0, unuploaded - submitted - in_doubt),
+        submitted_count=submitted,
+        in_doubt_count=in_doubt,
+        rejected_count=states.get("REJECTED", 0),
+        signature_rejected_count=states.get("SIGNATURE_REJECTED", 0),
+        in_doubt_since=in_doubt_since,
+    )
+
+
+def _limits(row: Row) -> OfflineLimits:
+    return OfflineLimits(
+        age_hours_max=row[0], amount_fen_max=row[1], count_max=row[2], lock_day=row[3]
+    )
+
+
+def _device(machine_number: str, key_id: str | None, certificate: bytes | None) -> DeviceReading:
+    return DeviceReading(
+        machine_number=machine_number, key_id=key_id or "", certificate=certificate or b""
+    )
+
+
+def _shelves(connection: apsw.Connection, now: float, today: str) -> dict[str, list[ShelfRecord]]:
+    """What lies at every place that has or had stock, or has a threshold; the pool first."""
+    lying: defaultdict[CounterPlace, list[tuple[int, str]]] = defaultdict(list)
+    for tax_number, point, type_code, count, deadline in fetch(connection, _SHELVES):
+        lying[CounterPlace(tax_number, point, type_code)].append((count, deadline))
+    taken: dict[_Place, int] = {row[:3]: row[3] for row in fetch(connection, _COUNTERS)}
+    burns = _burns(connection, now)
+    thresholds = {
+        (threshold.tax_number, threshold.point, threshold.type): threshold
+        for threshold in thresholds_of(connection)
+    }
+    places = {
+        *lying,
+        *(CounterPlace(*place) for place in taken),
+        *(CounterPlace(*name) for name in thresholds if name[1] is not None),
+    }
+    found: defaultdict[str, list[ShelfRecord]] = defaultdict(list)
+    for place in sorted(places, key=_order):
+        lots = lying.get(place, [])
+        usable = [(count, day) for count, day in lots if not day or day >= today]
+        expired_count = sum(count for count, _ in lots) - sum(count for count, _ in usable)
+        name = (place.tax_number, place.point or 0, place.type)
+        of_point = place.point is not None
+        found[place.tax_number].append(
+            ShelfRecord(
+                place=place,
+                available_count=sum(count for count, _ in usable),
+                expired_count=expired_count,
+                issue_deadline=min((day for _, day in usable if day), default=""),
+                taken_count=taken.get(name, 0) if of_point else 0,
+                threshold=(
+                    thresholds.get(place) or thresholds.get((place.tax_number, None, place.type))
+                    if of_point
+                    else None
+                ),
+                burn=burns.get(name, _NO_BURN) if of_point else _NO_BURN,
+            )
+        )
+    return found
+
+
+_NO_BURN: Final = Burn(taken={}, first_hour=0)
+
+
+def _order(place: CounterPlace) -> tuple[str, int, str]:
+    return (place.tax_number, -1 if place.point is None else place.point, place.type)
+
+
+def _burns(connection: apsw.Connection, now: float) -> dict[_Place, Burn]:
+    oldest = int(now // HOUR_S) - KEPT_HOUR_COUNT
+    taken: defaultdict[_Place, dict[int, int]] = defaultdict(dict)
+    for tax_number, point, type_code, hour, count in fetch(connection, _BURN, (oldest,)):
+        taken[tax_number, point, type_code][hour] = count
+    return {
+        row[:3]: Burn(taken=taken[row[:3]], first_hour=max(row[3], oldest))
+        for row in fetch(connection, _FIRST_HOURS)
+    }
+
+
+def thresholds_of(
+    connection: apsw.Connection, tax_number: str | None = None
+) -> Iterator[ThresholdRecord]:
+    """Yield the thresholds that were set, of one taxpayer or of all."""
+    rows: Iterable[Row] = (
+        fetch(connection, _THRESHOLDS)
+        if tax_number is None
+        else fetch(
+            connection, _THRESHOLDS + " WHERE tax_number = ? ORDER BY point, type", (tax_number,)
+        )
+    )
+    for row in rows:
+        yield ThresholdRecord(
+            tax_number=row[0],
+            point=None if row[1] == ALL_POINTS else row[1],
+            type=row[2],
+            low_count=row[3],
+            target_count=row[4],
+            auto_draw=bool(row[5]),
+        )

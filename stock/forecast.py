@@ -1,0 +1,106 @@
+"""How fast a point uses its stock, and when it will be empty.
+
+Numbers are counted by the hour (unix seconds divided by 3600). What an hour to come will take is the
+average of the same hour on like days of the week before, working days apart from weekends, scaled by how
+much busier or quieter the last hours were than theirs. Without such a day it is the recent rate.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+HOUR_S: Final = 3600
+KEPT_HOUR_COUNT: Final = 8 * 24
+"""So many hours are worth keeping: a week to compare with, and a day to compare."""
+
+_DAY_HOURS: Final = 24
+_REFERENCE_DAYS: Final = 7
+_LEVEL_HOURS: Final = 3
+# So many numbers the level starts from: a handful more or less in a quiet hour is no trend.
+_LEVEL_DAMPING: Final = 10.0
+_LEVEL_MIN: Final = 0.25
+_LEVEL_MAX: Final = 4.0
+# Hours of the epoch are hours of UTC; Shanghai is 8 ahead, and 1970-01-01 was a Thursday.
+_SHANGHAI_HOURS: Final = 8
+_THURSDAY: Final = 3
+_SATURDAY: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burn:
+    """Numbers a point took of one type: by hour, and since when they were counted.
+
+    ``taken`` has the hours in which any was taken, the running one included; hours from ``first_hour`` on
+    that are missing took none.
+    """
+
+    taken: Mapping[int, int]
+    first_hour: int
+
+
+def last_hour_count(burn: Burn, now: float) -> int:
+    """Return how many numbers the hour up to ``now`` took, about: of the hour before its share."""
+    hour, left = _hour(now)
+    return round(burn.taken.get(hour, 0) + burn.taken.get(hour - 1, 0) * left)
+
+
+def empty_at(burn: Burn, available_count: int, now: float) -> float | None:
+    """Return when ``available_count`` numbers will be used up; None when not within a week."""
+    if available_count <= 0:
+        return now
+    hour, left = _hour(now)
+    level = _level(burn, hour, left)
+    rest = float(available_count)
+    for ahead in range(_REFERENCE_DAYS * _DAY_HOURS):
+        share = left if ahead == 0 else 1.0
+        expected = _expected(burn, hour + ahead, hour)
+        taken = (_recent(burn, hour, left) if expected is None else expected * level) * share
+        if taken >= rest:
+            begins_at = now if ahead == 0 else (hour + ahead) * HOUR_S
+            return begins_at + share * HOUR_S * rest / taken
+        rest -= taken
+    return None
+
+
+def _hour(now: float) -> tuple[int, float]:
+    """The running hour, and the share of it that is left."""
+    hour = int(now // HOUR_S)
+    return hour, 1 - (now - hour * HOUR_S) / HOUR_S
+
+
+def _expected(burn: Burn, hour: int, running: int) -> float | None:
+    """What like hours took on average; None when none was counted whole."""
+    like = [
+        burn.taken.get(earlier, 0)
+        for days in range(1, 2 * _REFERENCE_DAYS + 1)
+        if burn.first_hour <= (earlier := hour - days * _DAY_HOURS) < running
+        and earlier >= running - _REFERENCE_DAYS * _DAY_HOURS
+        and _weekend(earlier) == _weekend(hour)
+    ]
+    if not like:
+        return None
+    return sum(like) / len(like)
+
+
+def _level(burn: Burn, hour: int, left: float) -> float:
+    """How much busier the last hours were than like ones: 1 is as busy."""
+    taken = expected = _LEVEL_DAMPING
+    for back in range(_LEVEL_HOURS + 1):
+        share = 1 - left if back == 0 else 1.0
+        like = _expected(burn, hour - back, hour - back)
+        if like is not None and hour - back >= burn.first_hour:
+            taken += burn.taken.get(hour - back, 0)
+            expected += like * share
+    return min(max(taken / expected, _LEVEL_MIN), _LEVEL_MAX)
+
+
+def _recent(burn: Burn, hour: int, left: float) -> float:
+    """Numbers an hour at the recent rate: of the hours counted, three at most."""
+    first = max(burn.first_hour, hour - _LEVEL_HOURS)
+    taken = sum(burn.taken.get(one, 0) for one in range(first, hour + 1))
+    return taken / max(hour - first + 1 - left, 1 / 60)
+
+
+def _weekend(hour: int) -> bool:
+    day = (hour + _SHANGHAI_HOURS) // _DAY_HOURS
+    return (day + _THURSDAY) % 7 >= _SATURDAY
