@@ -11,6 +11,7 @@ from gateway.desk.opening import Desk
 from gateway.draw import Drawer
 from gateway.issue import Issuer
 from gateway.metrics.measures import Measures
+from gateway.metrics.sources import AlertCounts
 from gateway.reading import Reading
 from gateway.registry import Registry
 from gateway.return_stock import Returner
@@ -48,7 +49,10 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workings:
-    """What does the work, once it runs: what servicers hand their requests to."""
+    """What does the work, once it runs: what servicers hand their requests to.
+
+    ``alert_counts`` answers, from any thread and at once, which alerts stand.
+    """
 
     registry: Registry
     issuer: Issuer
@@ -58,3 +62,4 @@ class Workings:
     uploader: Uploader
     reading: Reading
     desk: Desk
+    alert_counts: Callable[[], AlertCounts | None] | None = None

@@ -220,6 +220,7 @@ def _sources(parts: Parts, workings: Workings, serving: Serving) -> Sources:
         device=parts.device,
         store=parts.store,
         survey=lambda: workings.desk.surveyor.latest,
+        alerts=workings.alert_counts,
         spans=None if parts.tracer is None else parts.tracer.counts,
     )
 

@@ -35,8 +35,14 @@ class Listener:
         self._call_s = call_s
         self._text = text
         self._socket: socket.socket | None = None
+        self._caller: socket.socket | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody is being answered."""
+        return self._caller is not None
 
     def start(self) -> str:
         """Listen; the answer is ``host:port`` with the real port. Raise ``CannotListen``."""
@@ -48,13 +54,15 @@ class Listener:
         return address
 
     async def stop(self) -> None:
-        """Answer nobody any more. A scrape under way is waited for, within its own limit."""
+        """Answer nobody any more, and hang up on who is being answered."""
         if self._socket is None:
             return
         self._closed.set()
-        # Wakes the thread out of ``accept``, which closing alone does not.
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        # Wakes the thread out of ``accept`` and ``recv``, which closing alone does not.
+        for each in (self._socket, self._caller):
+            if each is not None:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         await asyncio.to_thread(self._thread.join, 2 * self._call_s)
 
@@ -66,6 +74,7 @@ class Listener:
             except OSError:
                 self._closed.wait(_PAUSE_S)
                 continue
+            self._caller = connection
             try:
                 with connection:
                     self._answer(connection)
@@ -73,6 +82,7 @@ class Listener:
                 log.debug("metrics.caller_gone")
             except Exception:  # a bug ends one scrape and not all
                 log.exception("metrics.bug")
+            self._caller = None
 
     def _answer(self, connection: socket.socket) -> None:
         until = time.monotonic() + self._call_s

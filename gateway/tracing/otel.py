@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextvars import ContextVar, Token
 from typing import Final
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -24,6 +25,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from gateway.config import TracingConfig
 from gateway.tracing.export import Export
 from gateway.tracing.port import CallSpan, Facts, SpanCounts
+
+log = structlog.get_logger()
 
 _CLOSE_S: Final = 3.0
 _EXPORT_S: Final = 10.0
@@ -58,16 +61,11 @@ class OtelTracer:
 
     def call(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> CallSpan | None:
         """See the port."""
-        carrier = {key: value for key, value in metadata if key in _W3C and isinstance(value, str)}
-        parent = _PROPAGATOR.extract(carrier, Context()) if carrier else Context()
-        service, _, name = method.lstrip("/").partition("/")
-        span = self._calls.start_span(
-            f"{service}/{name}",
-            context=parent,
-            kind=SpanKind.SERVER,
-            attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
-        )
-        return _CallSpan(span) if span.is_recording() else None
+        try:
+            return self._call(method, metadata)
+        except Exception:  # a bug of tracing is no caller's trouble
+            log.exception("trace.bug")
+            return None
 
     def current(self) -> str | None:
         """See the port."""
@@ -83,6 +81,34 @@ class OtelTracer:
         failure: str = "",
     ) -> None:
         """See the port."""
+        try:
+            self._step(name, parents, began_ns, facts or {}, failure)
+        except Exception:  # as above: what the step did stands
+            log.exception("trace.bug")
+
+    def counts(self) -> SpanCounts:
+        """See the port."""
+        return self._export.counts()
+
+    async def close(self) -> None:
+        """See the port."""
+        await asyncio.to_thread(self._export.close, _CLOSE_S)
+
+    def _call(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> CallSpan | None:
+        carrier = {key: value for key, value in metadata if key in _W3C and isinstance(value, str)}
+        parent = _PROPAGATOR.extract(carrier, Context()) if carrier else Context()
+        service, _, name = method.lstrip("/").partition("/")
+        span = self._calls.start_span(
+            f"{service}/{name}",
+            context=parent,
+            kind=SpanKind.SERVER,
+            attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
+        )
+        return _CallSpan(span) if span.is_recording() else None
+
+    def _step(
+        self, name: str, parents: Sequence[str], began_ns: int, facts: Facts, failure: str
+    ) -> None:
         ended_ns = time.time_ns()
         contexts = [context for parent in parents if (context := _context_of(parent)) is not None]
         links: list[Link] = []
@@ -92,7 +118,7 @@ class OtelTracer:
                 context=Context(),
                 start_time=began_ns,
                 links=[Link(_span_context(context)) for context in contexts],
-                attributes={**(facts or {}), "count": len(contexts)},
+                attributes={**facts, "count": len(contexts)},
             )
             _end(group, failure, ended_ns)
             links = [Link(group.get_span_context())]
@@ -101,14 +127,6 @@ class OtelTracer:
                 name, context=context, start_time=began_ns, links=links, attributes=facts
             )
             _end(span, failure, ended_ns)
-
-    def counts(self) -> SpanCounts:
-        """See the port."""
-        return self._export.counts()
-
-    async def close(self) -> None:
-        """See the port."""
-        await asyncio.to_thread(self._export.close, _CLOSE_S)
 
     def _tracer(self, sampler: Sampler) -> trace.Tracer:
         provider = TracerProvider(
@@ -129,9 +147,12 @@ class _CallSpan:
 
     def end(self, reason: str, facts: Facts) -> None:
         """See the port."""
-        _current.reset(self._token)
-        self._span.set_attributes({**facts, "taxcontrol.reason": reason})
-        _end(self._span, "" if reason == "OK" else reason, time.time_ns())
+        try:
+            _current.reset(self._token)
+            self._span.set_attributes({**facts, "taxcontrol.reason": reason})
+            _end(self._span, "" if reason == "OK" else reason, time.time_ns())
+        except Exception:  # as above
+            log.exception("trace.bug")
 
 
 def _end(span: trace.Span, failure: str, ended_ns: int) -> None:

@@ -2,7 +2,8 @@
 
 Rules of the port. Only what is sampled has a span; everything else is None and costs a comparison. A
 traceparent is W3C's (``00-{trace}-{span}-{flags}``): it may be stored, and a span that begins years
-later in another process still belongs to that trace. All methods belong to the event loop.
+later in another process still belongs to that trace. All methods belong to the event loop. None raises: a
+step that is done is done, whoever hears of it.
 """
 
 import time

@@ -1,6 +1,7 @@
 """A real gateway tells Prometheus what it did, at the port that its configuration names."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,13 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from taxcontrol.admin.v1 import (
+    stock_admin_service_pb2,
+    stock_threshold_pb2,
+    upload_admin_service_pb2,
+)
 from taxcontrol.v1 import invoice_service_pb2
 from tests.e2e.platform import Platform
 from tests.e2e.sellers import new_id, ticket
@@ -19,6 +26,21 @@ from tests.gateway.metrics import scraped
 
 _ISSUE = "taxcontrol.v1.InvoiceService/IssueInvoice"
 _BATCH = "taxcontrol.v1.InvoiceService/BatchIssueInvoices"
+
+
+_AT_TIMES = {
+    "taxcontrol_alerts",
+    "taxcontrol_device_period_lock_timestamp_seconds",
+    "taxcontrol_offline_limit_timestamp_seconds",
+    "taxcontrol_stock_empty_timestamp_seconds",
+    "taxcontrol_trace_spans_total",
+    "taxcontrol_upload_in_doubt_timestamp_seconds",
+    "taxcontrol_upload_window_allowed_calls",  # this authority has no windows
+    "taxcontrol_upload_window_used_calls",
+    "taxcontrol_webhook_failures_total",
+    "taxcontrol_webhook_oldest_timestamp_seconds",
+    "taxcontrol_webhook_waiting_messages",
+}
 
 
 class Scraper:
@@ -82,10 +104,78 @@ def test_what_was_done_is_counted(gateway: GatewayProcess) -> None:
     assert scraped.value(series, "taxcontrol_hsm_failures_total") == 0
     assert scraped.value(series, "taxcontrol_hsm_keys") == 1
     assert scraped.value(series, "taxcontrol_ledger_commit_seconds_count") >= 4
-    assert scraped.value(series, "taxcontrol_ledger_file_bytes") > 4096
+    assert scraped.value(series, "taxcontrol_ledger_file_bytes") >= 4096
     assert scraped.value(series, "taxcontrol_ledger_wal_bytes") > 4096
     assert scraped.value(series, "taxcontrol_ready", service="all") == 1
     assert scraped.value(series, "taxcontrol_issue_in_work_invoices") == 0
+
+
+def test_stock_and_backlog_are_told_of_as_they_were_surveyed(gateway: GatewayProcess) -> None:
+    platform, scraper = Platform(gateway.channel), Scraper(gateway)
+    seller = platform.new_seller("026", stock=10)
+    platform.uploads.PauseUploads(
+        upload_admin_service_pb2.PauseUploadsRequest(
+            request_id=new_id("pause"), parent=seller.name, reason="检修"
+        )
+    )
+    for _ in range(3):
+        platform.issue(ticket(seller, new_id("metrics"), net_fen=12_300))
+    tax = {"tax_number": seller.tax_number}
+
+    def surveyed() -> bool:
+        found = scraper.series()
+        return found.get(("taxcontrol_unuploaded_invoices", frozenset(tax.items()))) == 3
+
+    eventually(surveyed)
+    series = scraper.series()
+
+    stock = {**tax, "point": "0", "type": "026"}
+    assert scraped.value(series, "taxcontrol_stock_available_invoices", **stock) == 7
+    assert scraped.value(series, "taxcontrol_unuploaded_amount_yuan", **tax) == 369
+    assert 0 <= scraped.value(series, "taxcontrol_unuploaded_oldest_age_seconds", **tax) < 60
+    used = scraped.value(series, "taxcontrol_offline_budget_used_ratio", **tax, limit="amount")
+    assert 0 < used < 1
+    assert scraped.value(series, "taxcontrol_authority_reachable", authority="tax") == 1
+    assert scraped.value(series, "taxcontrol_ledger_writable") == 1
+    assert scraped.value(series, "taxcontrol_signing_available") == 1
+    assert scraped.value(series, "taxcontrol_survey_age_seconds") < 60
+    ends = "taxcontrol_device_certificate_expiry_timestamp_seconds"
+    assert scraped.total(series, ends) > 0
+    assert "other" not in scraped.labels_of(series, ends, "machine_number")
+
+
+def test_whatever_rules_and_dashboard_ask_for_is_in_a_real_scrape(gateway: GatewayProcess) -> None:
+    """But for what is there only when something is wrong, or when it is switched on."""
+    platform, scraper = Platform(gateway.channel), Scraper(gateway)
+    seller = platform.new_seller("026", stock=10)
+    platform.stock_admin.SetStockThreshold(
+        stock_admin_service_pb2.SetStockThresholdRequest(
+            request_id=new_id("threshold"),
+            threshold=stock_threshold_pb2.StockThreshold(
+                parent=seller.point(0), type="026", low_count=9, target_count=10
+            ),
+            reason="示例",
+        )
+    )
+    platform.issue(ticket(seller, new_id("metrics")))
+    folder = Path(__file__).resolve().parents[2] / "docs" / "monitoring"
+    asked = {
+        name
+        for page in ("alerts.yml", "dashboard.json")
+        for name in re.findall(
+            r"\b(?:taxcontrol|process)_[a-z0-9_]+", folder.joinpath(page).read_text("utf-8")
+        )
+    }
+
+    eventually(lambda: asked - scraped.names(scraper.series()) <= _AT_TIMES)
+
+    page = folder.joinpath("README.md").read_text("utf-8")
+    there = {
+        family.name + "_total" * (family.type == "counter")
+        for family in text_string_to_metric_families(scraper.text().decode())
+        if family.name.startswith("taxcontrol_")
+    }
+    assert [name for name in there if f"`{name}" not in page] == []
 
 
 def test_what_is_said_is_what_promtool_expects(gateway: GatewayProcess) -> None:

@@ -122,10 +122,10 @@ async def test_a_changed_migration_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_migration_that_was_skipped_is_refused(tmp_path: Path) -> None:
-    late = Migration(9, "late", "CREATE TABLE late (a)")
+    late = Migration(9002, "late", "CREATE TABLE late (a)")
     async with _open(tmp_path / "ledger.db", (*shipped(), late)):
         pass
-    skipped = Migration(8, "skipped", "CREATE TABLE skipped (a)")
+    skipped = Migration(9001, "skipped", "CREATE TABLE skipped (a)")
 
     refusal = await _refusal(tmp_path / "ledger.db", (*shipped(), skipped, late))
 
@@ -135,7 +135,7 @@ async def test_a_migration_that_was_skipped_is_refused(tmp_path: Path) -> None:
 async def test_a_new_migration_is_applied_once(tmp_path: Path) -> None:
     async with _open(tmp_path / "ledger.db") as ledger:
         await building.open_shop(ledger)
-    steps = (*shipped(), Migration(8, "more", "CREATE TABLE more (a)"))
+    steps = (*shipped(), Migration(9001, "more", "CREATE TABLE more (a)"))
 
     for _ in range(2):
         async with _open(tmp_path / "ledger.db", steps) as ledger:
@@ -149,7 +149,7 @@ async def test_a_new_migration_is_applied_once(tmp_path: Path) -> None:
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    broken = Migration(8, "broken", "CREATE TABLE half (a); CREATE TABLE half (a)")
+    broken = Migration(9001, "broken", "CREATE TABLE half (a); CREATE TABLE half (a)")
 
     refusal = await _refusal(tmp_path / "ledger.db", (*shipped(), broken))
 

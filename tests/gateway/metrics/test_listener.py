@@ -10,6 +10,7 @@ import pytest
 
 from gateway.metrics.listener import Listener
 from gateway.serving import CannotListen
+from tests.e2e.wire import eventually
 
 TEXT = b"# TYPE taxcontrol_up gauge\ntaxcontrol_up 1.0\n"
 
@@ -116,3 +117,17 @@ async def test_after_the_stop_nobody_is_answered() -> None:
     host, port = address.split(":")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, int(port)))
+
+
+async def test_a_caller_who_says_nothing_does_not_hold_up_the_stop() -> None:
+    listener = Listener("127.0.0.1:0", lambda: TEXT, call_s=60.0)
+    host, port = listener.start().split(":")
+    _, first = await asyncio.open_connection(host, int(port))
+    first.write(b"GET ")
+    await first.drain()
+    await asyncio.to_thread(eventually, lambda: listener.busy)
+
+    async with asyncio.timeout(10):
+        await listener.stop()
+
+    first.close()

@@ -4,7 +4,10 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any, cast
 
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -116,3 +119,43 @@ async def test_what_is_no_traceparent_is_left_out() -> None:
     await tracer.close()
 
     assert collector.count == 1
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("traceparent", "tracestate", "other")),
+            st.text(max_size=80) | st.binary(max_size=80) | st.just(PARENT),
+        ),
+        max_size=4,
+    )
+)
+async def test_whatever_a_caller_sends_its_call_goes_on(
+    metadata: list[tuple[str, str | bytes]],
+) -> None:
+    collector = Collector()
+    collector.open.set()
+    tracer = OtelTracer(collector, sample_ratio=1.0)
+
+    span = tracer.call("/taxcontrol.v1.InvoiceService/IssueInvoice", metadata)
+
+    if span is not None:
+        assert len(tracer.current() or "") == len(PARENT)
+        span.end("OK", {})
+    assert tracer.current() is None
+    await tracer.close()
+
+
+async def test_a_bug_of_tracing_is_nobodys_trouble() -> None:
+    collector = Collector()
+    collector.open.set()
+    tracer = OtelTracer(collector, sample_ratio=1.0)
+    nonsense = cast("Any", object())
+
+    assert tracer.call("/a/b", nonsense) is None
+    tracer.step("invoice.settle", nonsense, began_ns=0)
+    span = tracer.call("/a/b", ())
+    assert span is not None
+    span.end("OK", nonsense)
+
+    await tracer.close()
