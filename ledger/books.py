@@ -13,6 +13,7 @@ from typing import TypeAlias
 import apsw
 
 from ledger.books_changes import check_changes
+from ledger.books_desk import check_desk
 from ledger.books_events import check_events
 from ledger.books_invoices import InvoiceCheck
 from ledger.books_keys import Keys
@@ -95,6 +96,7 @@ class _Check:
         yield self._word(check_meters(connection, tally))
         yield self._word(check_writes(connection))
         yield self._word(check_operators(connection))
+        yield self._word(check_desk(connection))
 
     def _invoices(self, shelves: Shelves) -> Iterator[BooksProgress]:
         connection = self._connection

@@ -1,0 +1,245 @@
+"""A point that is low is filled up by itself: once for each shortage, whatever is lost on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.desk.lines import Lines
+from gateway.desk.survey import Survey
+from gateway.desk.trends import Trends
+from gateway.draw import Drawer
+from gateway.replenish import Replenisher
+from ledger.port import Ledger
+from ledger.records import Act
+from ledger.sqlite import SqliteLedger
+from ledger.survey_records import ThresholdRecord
+from tests.fakes.granting_authority import GrantingAuthority, away, lost, refused
+from tests.fakes.tax_office import tax_office
+from tests.gateway.hand_clock import HandClock
+from tests.ledger import building
+from tests.ledger.building import TAX_NUMBER, TENANT, TYPE
+
+_LOW, _TARGET = 50, 200
+
+
+@dataclass(slots=True)
+class Shop:
+    """A point that is filled up: what looks after it, and what was granted for it."""
+
+    ledger: Ledger
+    authority: GrantingAuthority
+    clock: HandClock
+    drawer: Drawer
+    replenisher: Replenisher
+
+    async def look(self) -> None:
+        """Take a survey, and let what follows from it come to rest."""
+        reading = await self.ledger.survey(self.clock.now())
+        lines = Lines(Trends(), lambda _: True)
+        taxpayers = {
+            number: lines.taxpayer(one, None, self.clock.now())
+            for number, one in reading.taxpayers.items()
+        }
+        self.replenisher.hear(a_survey(self.clock.now(), taxpayers))
+        await self.replenisher.round()
+        while running := list(self.replenisher._running.values()):
+            await asyncio.gather(*running)
+
+    async def left(self, point: int | None = 0) -> int:
+        levels = await self.ledger.stock(TENANT, TAX_NUMBER, point=point)
+        return sum(one.available_count for one in levels if one.point == point)
+
+    async def in_pool(self) -> int:
+        levels = await self.ledger.stock(TENANT, TAX_NUMBER)
+        return sum(one.available_count for one in levels if one.point is None)
+
+    @property
+    def drawn(self) -> list[int]:
+        """How many numbers each grant has, in the order granted."""
+        return [grant.count for grant in self.authority.grants.values()]
+
+    async def balanced(self) -> bool:
+        return not [one for word in self.ledger.check_books() for one in word.findings]
+
+
+def a_survey(now: float, taxpayers: dict[str, object]) -> Survey:
+    return Survey(
+        at=now,
+        taxpayers=taxpayers,  # type: ignore[arg-type]  # lines, as the surveyor makes them
+        authority_reachable=True,
+        authority_lost_at=None,
+        finance_reachable=None,
+        finance_lost_at=None,
+        signing_available=True,
+        ledger_writable=True,
+        clock_ahead_s=None,
+        clamped_s=0.0,
+        issued_per_minute=0,
+        uploaded_per_minute=0,
+    )
+
+
+@asynccontextmanager
+async def open_shop(
+    folder: Path, authority: GrantingAuthority, *, stock: int = 40, pool: int = 0, points: int = 1
+) -> AsyncIterator[Shop]:
+    """A shop whose points are below their threshold."""
+    ledger = SqliteLedger(folder / "ledger.db", verify=building.verify)
+    clock = HandClock(building.NOW)
+    await ledger.start(building.WORKER, clock.now())
+    if await ledger.taxpayer(TENANT, TAX_NUMBER) is None:
+        await building.register(ledger, points=range(points))
+        await building.draw(ledger, stock * points + pool, 90_000_001)
+        for point in range(points):
+            await building.assign(ledger, stock, point)
+        await ledger.set_stock_threshold(
+            ThresholdRecord(
+                tax_number=TAX_NUMBER,
+                point=None,
+                type=TYPE,
+                low_count=_LOW,
+                target_count=_TARGET,
+                auto_draw=True,
+            ),
+            binding=building.binding("set_stock_threshold"),
+            act=Act(actor="operator", reason="test", at=clock.now()),
+        )
+    drawer = Drawer(ledger=ledger, authorities=tax_office(authority), clock=clock)
+    replenisher = Replenisher(ledger=ledger, drawer=drawer, clock=clock)
+    try:
+        yield Shop(ledger, authority, clock, drawer, replenisher)
+    finally:
+        await replenisher.close()
+        await drawer.close()
+        await ledger.close()
+
+
+async def test_what_the_pool_has_is_assigned_and_nothing_is_drawn(tmp_path: Path) -> None:
+    async with open_shop(tmp_path, GrantingAuthority(), pool=500) as shop:
+        await shop.look()
+
+        assert await shop.left() == _TARGET
+        assert await shop.in_pool() == 500 - (_TARGET - 40)
+        assert shop.drawn == []
+        assert await shop.balanced()
+
+
+async def test_what_the_pool_lacks_is_drawn_once_however_often_it_is_looked(tmp_path: Path) -> None:
+    async with open_shop(tmp_path, GrantingAuthority(), pool=60) as shop:
+        for _ in range(5):
+            await shop.look()
+
+        assert await shop.left() == _TARGET
+        assert shop.drawn == [_TARGET - 40 - 60]
+        records = await shop.ledger.audit_records(
+            TENANT, parent="", actor="gateway", before=2**63 - 1, count_max=10
+        )
+        assert [record.action for record in records] == ["assign_stock", "draw_stock"]
+        assert await shop.balanced()
+
+
+@pytest.mark.parametrize("moment", ["grant", "confirm"])
+async def test_a_lost_answer_draws_once_also_over_a_restart(tmp_path: Path, moment: str) -> None:
+    authority = GrantingAuthority()
+    troubles = {"grant": authority.grant_troubles, "confirm": authority.confirm_troubles}[moment]
+    troubles += [lost, lost]
+    async with open_shop(tmp_path, authority) as shop:
+        await shop.look()
+        cut_off = await shop.left()
+    async with open_shop(tmp_path, authority) as shop:
+        await shop.look()
+        await shop.look()
+
+        assert cut_off == 40
+        assert shop.drawn == [_TARGET - 40]
+        assert await shop.left() == _TARGET
+        assert await shop.balanced()
+
+
+async def test_a_crash_between_decision_and_draw_draws_once(tmp_path: Path) -> None:
+    authority = GrantingAuthority(grant_troubles=[away] * 3)
+    async with open_shop(tmp_path, authority) as shop:
+        await shop.look()
+        [opened] = await shop.ledger.open_replenishments()
+    async with open_shop(tmp_path, authority) as shop:
+        for _ in range(4):
+            await shop.look()
+
+        assert opened.draw_count == _TARGET - 40
+        assert shop.drawn == [_TARGET - 40]
+        assert await shop.ledger.open_replenishments() == []
+        assert await shop.balanced()
+
+
+async def test_a_refusal_is_not_asked_again_for_ten_minutes_then_twice_as_long(
+    tmp_path: Path,
+) -> None:
+    no = refused("NO_STOCK")
+    authority = GrantingAuthority(grant_troubles=[no] * 2)
+    async with open_shop(tmp_path, authority) as shop:
+        await shop.look()
+        await shop.look()
+        first = sum(authority.asked.values())
+        shop.clock.passed_s += 600.0
+        await shop.look()
+        second = sum(authority.asked.values())
+        shop.clock.passed_s += 1199.0
+        await shop.look()
+        third = sum(authority.asked.values())
+        shop.clock.passed_s += 1.0
+        await shop.look()
+
+        assert (first, second, third) == (1, 2, 2)
+        assert await shop.left() == _TARGET
+
+
+async def test_points_that_are_low_together_share_the_pool_and_draw_the_rest(
+    tmp_path: Path,
+) -> None:
+    async with open_shop(tmp_path, GrantingAuthority(), pool=200, points=3) as shop:
+        await shop.look()
+        await shop.look()
+
+        assert [await shop.left(point) for point in range(3)] == [_TARGET] * 3
+        assert sum(shop.drawn) == 3 * (_TARGET - 40) - 200
+        assert await shop.in_pool() == 0
+        assert await shop.balanced()
+
+
+async def test_no_more_is_drawn_than_may_be_held(tmp_path: Path) -> None:
+    ledger_holds = building.HOLDING_COUNT_MAX
+    async with open_shop(tmp_path, GrantingAuthority(), stock=40) as shop:
+        await building.draw(shop.ledger, ledger_holds - 40 - 25, 1)
+        await building.assign(shop.ledger, ledger_holds - 40 - 25, 1)
+        await shop.look()
+
+        assert shop.drawn == [25]
+        assert await shop.left() == 65
+
+
+async def test_sixty_four_callers_draining_a_point_cause_one_draw_a_shortage(
+    tmp_path: Path,
+) -> None:
+    async with open_shop(tmp_path, GrantingAuthority(), stock=_LOW + 30) as shop:
+        for batch in range(6):
+            await asyncio.gather(
+                *(
+                    building.commit(
+                        shop.ledger, [], [building.a_reservation(f"r-{batch}-{caller}")]
+                    )
+                    for caller in range(64)
+                ),
+                shop.look(),
+            )
+        await shop.look()
+
+        fills = len(shop.drawn)
+        assert await shop.left() + 6 * 64 == _LOW + 30 + sum(shop.drawn)
+        assert _LOW < await shop.left()
+        assert all(0 < count <= _TARGET for count in shop.drawn)
+        assert fills <= 6
+        assert await shop.balanced()
