@@ -52,13 +52,14 @@ def check_desk(connection: apsw.Connection) -> Iterator[Finding]:
 
 
 def _check_thresholds(connection: apsw.Connection) -> Iterator[Finding]:
-    decided: dict[_Threshold, tuple[Any, ...]] = {}
+    decided: dict[Any, Any] = {}
     for (text,) in fetch(connection, _EFFECTS):
-        said = from_json(text)["threshold"]
-        name = said["tax_number"], said["point"], said["type"]
+        effect = from_json(text)
+        said = effect["threshold"]
+        name = effect["tax_number"], said["point"], said["type"]
         decided[name] = (said["low_count"], said["target_count"], int(said["auto_draw"]))
     decided = {name: values for name, values in decided.items() if values[0]}
-    stored = {row[:3]: row[3:] for row in fetch(connection, _THRESHOLDS)}
+    stored: dict[Any, Any] = {row[:3]: row[3:] for row in fetch(connection, _THRESHOLDS)}
     for name in stored.keys() | decided.keys():
         if stored.get(name) != decided.get(name):
             yield found(
@@ -70,13 +71,13 @@ def _check_counters(connection: apsw.Connection) -> Iterator[Finding]:
     """Check that each number taken was counted once, and none that was not taken."""
     for (segment_id,) in fetch(connection, _AHEAD):
         yield found("I2_COUNTED", f"segments/{segment_id}", "more was counted than was taken")
-    taken = {row[:3]: row[3] for row in fetch(connection, _TAKEN)}
-    counted = {row[:3]: row[3] for row in fetch(connection, _COUNTED)}
-    for name in taken.keys() | counted.keys():
-        of_both = taken.get(name, 0), counted.get(name, 0)
+    taken: dict[Any, int] = {row[:3]: row[3] for row in fetch(connection, _TAKEN)}
+    counted: dict[Any, int] = {row[:3]: row[3] for row in fetch(connection, _COUNTED)}
+    for place in taken.keys() | counted.keys():
+        of_both = taken.get(place, 0), counted.get(place, 0)
         if of_both[0] != of_both[1]:
             message = f"{of_both[0]} numbers were taken, {of_both[1]} are counted"
-            yield found("I2_COUNTED", _subject(name), message)
+            yield found("I2_COUNTED", _subject(place), message)
     for *name, count in fetch(connection, _BURNT):
         if count > counted.get(tuple(name), 0):
             message = f"{count} numbers are said to be taken by the hour, more than ever were"

@@ -39,14 +39,14 @@ def set_threshold(
     if wanted.point is not None:
         target += f"/points/{wanted.point}"
     effect: Json = {
+        "tax_number": wanted.tax_number,
         "threshold": {
-            "tax_number": wanted.tax_number,
             "point": point,
             "type": wanted.type,
             "low_count": wanted.low_count,
             "target_count": wanted.target_count if wanted.low_count else 0,
             "auto_draw": wanted.auto_draw and wanted.low_count > 0,
-        }
+        },
     }
     bind(connection, binding, act, target=target, effect=effect)
     return False

@@ -33,7 +33,7 @@ class Lines:
 
     trends: Trends
     signs: Callable[[str], bool]
-    _expiries: dict[str, float]
+    _expiries: dict[bytes, float]
 
     def __init__(self, trends: Trends, signs: Callable[[str], bool]) -> None:
         self.trends = trends
@@ -116,14 +116,18 @@ class Lines:
         )
 
     def _ends_at(self, device: DeviceReading) -> float:
-        if not device.certificate:
-            return 0.0
-        known = self._expiries.get(device.key_id)
+        known = self._expiries.get(device.certificate)
         if known is None:
-            certificate = x509.load_der_x509_certificate(device.certificate)
-            known = certificate.not_valid_after_utc.timestamp()
-            self._expiries[device.key_id] = known
+            known = self._expiries[device.certificate] = _ends_at(device.certificate)
         return known
+
+
+def _ends_at(certificate: bytes) -> float:
+    """When a certificate ends; 0 when it cannot be read: one broken one must not blind the desk."""
+    try:
+        return x509.load_der_x509_certificate(certificate).not_valid_after_utc.timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _reached_at(use: LimitUse, slope: Slope, now: float) -> float | None:

@@ -71,7 +71,11 @@ class MeterLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLine:
-    """One device. ``certificate_ends_at`` is that of the key that signs; ``signs`` whether it does now."""
+    """One device. ``certificate_ends_at`` is that of the key that signs, 0 when it has none that can be read.
+
+    ``signs`` is whether that key signs now; ``lock_at`` when the first month that is not summarised
+    stops issuing, None without a lock day.
+    """
 
     machine_number: str
     key_id: str

@@ -129,9 +129,17 @@ async def register(
     *,
     tenant: str = TENANT,
     types: Sequence[str] = (TYPE, SPECIAL_TYPE),
+    point_count: int = 2,
+    holding_count_max: int = 1_000_000,
 ) -> None:
     """Register a taxpayer."""
-    record = a_taxpayer(tax_number, tenant=tenant, types=types)
+    record = a_taxpayer(
+        tax_number,
+        tenant=tenant,
+        types=types,
+        point_count=point_count,
+        holding_count_max=holding_count_max,
+    )
     await ledger.register(record, binding("register", tenant=tenant, name=tax_number), ACT)
 
 
