@@ -10,9 +10,17 @@ under the same id raises ``RequestIdReused`` naming the fields. With ``dry_run``
 would happen, raise what would be raised, and change nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from ledger.alert_records import (
+    AlertChangeRecord,
+    AlertNews,
+    AlertRecord,
+    AlertThresholdsRecord,
+    DeliveryCounts,
+    DeliveryRecord,
+)
 from ledger.queries import (
     ChangeRecord,
     InvoiceFilter,
@@ -54,6 +62,9 @@ from ledger.survey_records import (
     ThresholdRecord,
 )
 from quota.offline import OfflineLimits
+
+Targets = Callable[[AlertChangeRecord], Sequence[str]]
+"""Answers the webhooks that want to hear of a change."""
 
 
 class Ledger(Protocol):
@@ -630,6 +641,86 @@ class Ledger(Protocol):
 
     async def stock_thresholds(self, tenant: str, tax_number: str) -> list[ThresholdRecord]:
         """What was set, the taxpayer's own first, then by point and type. Raises ``TaxpayerNotFound``."""
+
+    # --- alerts -------------------------------------------------------------------------
+
+    async def standing_alerts(self, tenant: str) -> list[AlertRecord]:
+        """Alerts that are not resolved, in the order they were raised."""
+
+    async def store_alerts(
+        self, tenant: str, news: Sequence[AlertNews], *, targets: Targets
+    ) -> list[AlertChangeRecord]:
+        """Store what became of alerts, each change with its deliveries, in one transaction.
+
+        ``targets`` answers the webhooks that want to hear of a change. What was stored before is left
+        out of the answer, so that the same news may be stored again after an unknown outcome.
+        """
+
+    async def acknowledge_alert(
+        self, alert_id: int, *, binding: Binding, act: Act, targets: Targets, dry_run: bool = False
+    ) -> tuple[AlertRecord, bool]:
+        """Note who looks after an alert, and whether that was replayed.
+
+        Raises ``AlertNotFound``, ``AlertNotOpen``.
+        """
+
+    async def alerts(
+        self,
+        tenant: str,
+        *,
+        tax_number: str,
+        kind: str,
+        standing_only: bool,
+        before: int,
+        count_max: int,
+    ) -> list[AlertRecord]:
+        """Alerts, those raised last first, from the last one before the id ``before`` on.
+
+        With a ``tax_number`` those of the whole gateway too; ``""`` and ``""``: of all. Raises
+        ``TaxpayerNotFound``.
+        """
+
+    async def alert_snapshot(self, tenant: str, tax_number: str) -> tuple[list[AlertRecord], int]:
+        """What stands, and the number of the last change, as of one moment."""
+
+    async def alert_changes(
+        self, tenant: str, tax_number: str, *, after: int, count_max: int
+    ) -> tuple[list[AlertChangeRecord], int]:
+        """The changes behind ``after`` in their order, and up to which number there are none but these."""
+
+    async def alert_thresholds(self, tenant: str, tax_number: str) -> AlertThresholdsRecord:
+        """What was set for a taxpayer. Raises ``TaxpayerNotFound``."""
+
+    async def all_alert_thresholds(self) -> dict[str, AlertThresholdsRecord]:
+        """What was set, by tax number."""
+
+    async def set_alert_thresholds(
+        self,
+        tax_number: str,
+        wanted: AlertThresholdsRecord,
+        *,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> bool:
+        """Set a taxpayer's thresholds; whether that was replayed. Raises ``TaxpayerNotFound``."""
+
+    async def next_delivery(self, target: str) -> DeliveryRecord | None:
+        """What a webhook is to have next, whenever it is due; None when it has all."""
+
+    async def postpone_delivery(self, delivery_id: int, *, next_at: float, error: str) -> None:
+        """Note a try that failed."""
+
+    async def end_delivery(
+        self, delivery_id: int, *, delivered: bool, error: str, now: float
+    ) -> None:
+        """Note that it was had, or is given up."""
+
+    async def keep_deliveries(self, targets: frozenset[str], *, now: float) -> None:
+        """Give up what waits for other targets than these."""
+
+    async def delivery_counts(self) -> DeliveryCounts:
+        """How many deliveries wait."""
 
     # --- books --------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 import apsw
 
 from ledger import (
+    alerts,
     assignments,
     audit,
     backlog,
@@ -19,6 +20,7 @@ from ledger import (
     blank_voids,
     books,
     changes,
+    deliveries,
     grants,
     listing,
     offline_control,
@@ -42,11 +44,20 @@ from ledger import (
     waiting,
     workers,
 )
+from ledger.alert_records import (
+    AlertChangeRecord,
+    AlertNews,
+    AlertRecord,
+    AlertThresholdsRecord,
+    DeliveryCounts,
+    DeliveryRecord,
+)
 from ledger.database import Database, Reader, Work
 from ledger.group import Group
 from ledger.lane import Lane
 from ledger.migrate import Migration, shipped
 from ledger.opening import Connect
+from ledger.port import Targets
 from ledger.queries import (
     ChangeRecord,
     InvoiceFilter,
@@ -779,6 +790,107 @@ class SqliteLedger:
     async def stock_thresholds(self, tenant: str, tax_number: str) -> list[ThresholdRecord]:
         """See the port."""
         return await self._read(lambda c: thresholds.thresholds(c, tenant, tax_number))
+
+    # --- alerts -------------------------------------------------------------------------
+
+    async def standing_alerts(self, tenant: str) -> list[AlertRecord]:
+        """See the port."""
+        return await self._read(lambda c: alerts.standing(c, tenant))
+
+    async def store_alerts(
+        self, tenant: str, news: Sequence[AlertNews], *, targets: Targets
+    ) -> list[AlertChangeRecord]:
+        """See the port."""
+        return await self._write(lambda c: alerts.store(c, tenant, news, targets))
+
+    async def acknowledge_alert(
+        self, alert_id: int, *, binding: Binding, act: Act, targets: Targets, dry_run: bool = False
+    ) -> tuple[AlertRecord, bool]:
+        """See the port."""
+        return await self._write(
+            lambda c: alerts.acknowledge(c, alert_id, binding, act, targets), keep=not dry_run
+        )
+
+    async def alerts(
+        self,
+        tenant: str,
+        *,
+        tax_number: str,
+        kind: str,
+        standing_only: bool,
+        before: int,
+        count_max: int,
+    ) -> list[AlertRecord]:
+        """See the port."""
+        work = partial(
+            alerts.listed,
+            tenant=tenant,
+            tax_number=tax_number,
+            kind=kind,
+            standing_only=standing_only,
+            before=before,
+            count_max=count_max,
+        )
+        return await self._browse(work)
+
+    async def alert_snapshot(self, tenant: str, tax_number: str) -> tuple[list[AlertRecord], int]:
+        """See the port."""
+        return await self._browse(lambda c: alerts.snapshot(c, tenant, tax_number))
+
+    async def alert_changes(
+        self, tenant: str, tax_number: str, *, after: int, count_max: int
+    ) -> tuple[list[AlertChangeRecord], int]:
+        """See the port."""
+        return await self._browse(lambda c: alerts.changes(c, tenant, tax_number, after, count_max))
+
+    async def alert_thresholds(self, tenant: str, tax_number: str) -> AlertThresholdsRecord:
+        """See the port."""
+        return await self._read(lambda c: alerts.thresholds(c, tenant, tax_number))
+
+    async def all_alert_thresholds(self) -> dict[str, AlertThresholdsRecord]:
+        """See the port."""
+        return await self._read(alerts.all_thresholds)
+
+    async def set_alert_thresholds(
+        self,
+        tax_number: str,
+        wanted: AlertThresholdsRecord,
+        *,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> bool:
+        """See the port."""
+        return await self._write(
+            lambda c: alerts.set_thresholds(c, tax_number, wanted, binding, act), keep=not dry_run
+        )
+
+    async def next_delivery(self, target: str) -> DeliveryRecord | None:
+        """See the port."""
+        return await self._read(lambda c: deliveries.next_delivery(c, target))
+
+    async def postpone_delivery(self, delivery_id: int, *, next_at: float, error: str) -> None:
+        """See the port."""
+        await self._write(
+            lambda c: deliveries.postpone(c, delivery_id, next_at=next_at, error=error)
+        )
+
+    async def end_delivery(
+        self, delivery_id: int, *, delivered: bool, error: str, now: float
+    ) -> None:
+        """See the port."""
+        work = partial(
+            deliveries.end, delivery_id=delivery_id, delivered=delivered, error=error, now=now
+        )
+        await self._write(work)
+
+    async def keep_deliveries(self, targets: frozenset[str], *, now: float) -> None:
+        """See the port."""
+        await self._write(lambda c: deliveries.keep_only(c, targets, now))
+
+    async def delivery_counts(self) -> DeliveryCounts:
+        """See the port."""
+        return await self._read(deliveries.counts)
 
     # --- books --------------------------------------------------------------------------
 
