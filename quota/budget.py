@@ -17,7 +17,15 @@ from invoice.errors import (
     OfflineNotAllowed,
     PeriodNotSummarised,
 )
-from quota.offline import Grade, Limit, LimitUse, MeterState, OfflineLimits, uses
+from quota.offline import (
+    Grade,
+    Limit,
+    LimitUse,
+    MeterState,
+    OfflineLimits,
+    uses,
+    within_times,
+)
 from quota.period import civil, day_of
 
 _HOUR_S: Final = 3600
@@ -62,8 +70,8 @@ class Budget:
         self._count = meter.unuploaded_count
         self._amount_fen = meter.unuploaded_amount_fen
         # Times stand still here; what grows with every item is looked at with each.
-        self._times = [use for use in uses(limits, meter, at) if use.limit_at is not None]
-        self._over = next(filter(_is_over, self._times), None)
+        in_time = within_times(limits, meter, at)
+        self._over = None if in_time else next(filter(_is_over, self._times()), None)
 
     def refusal(self, amount_fen: int, *, bulk: bool) -> InvoiceError | None:
         """Return why an invoice of ``amount_fen`` (|net|) cannot be issued now; None when it can."""
@@ -91,6 +99,10 @@ class Budget:
         """Count one that gets its number."""
         self._count += 1
         self._amount_fen += amount_fen
+
+    def _times(self) -> list[LimitUse]:
+        found = uses(self._limits, self._meter, self._at)
+        return [use for use in found if use.limit_at is not None]
 
     def _time_is_over(self, use: LimitUse) -> InvoiceError:
         match use.limit:
@@ -131,7 +143,7 @@ class Budget:
     def _little_left(self) -> InvoiceError | None:
         """Return why BULK has to leave the rest to others; None while there is enough."""
         count_max, most_fen = self._limits.count_max, self._limits.amount_fen_max
-        near = next(filter(_near, self._times), None)
+        near = next(filter(_near, self._times()), None)
         if near is None and count_max is not None:
             near = _near(LimitUse(limit=Limit.COUNT, most=count_max, used=self._count))
         if near is None and most_fen is not None:

@@ -115,6 +115,23 @@ def uses(limits: OfflineLimits, meter: MeterState, at: float) -> tuple[LimitUse,
     return tuple(_uses(limits, meter, at))
 
 
+def within_times(limits: OfflineLimits, meter: MeterState, at: float) -> bool:
+    """Whether no time is over at ``at``, nor a month that a lock day may close.
+
+    True says that no use of a time stops; each group of invoices asks, and nearly always that is all.
+    """
+    hours = limits.age_hours_max
+    return (
+        at - meter.summarised_at <= SUMMARY_AGE_S_MAX
+        and (limits.lock_day is None or at < end_of(meter.open_period))
+        and (
+            hours is None
+            or not meter.unuploaded_count
+            or at - meter.oldest_issue_time < hours * _HOUR_S
+        )
+    )
+
+
 def worst(found: Iterable[LimitUse]) -> Grade:
     """Return the worst grade; OK without limits."""
     return max((use.grade for use in found), default=Grade.OK)

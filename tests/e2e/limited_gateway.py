@@ -26,7 +26,12 @@ from invoice.identifiers import taxpayer_name
 from ledger.sqlite import SqliteLedger
 from quota.offline import NO_LIMITS, OfflineLimits
 from quota.period import end_of, next_period, period_of
-from taxcontrol.admin.v1 import taxpayer_service_pb2, upload_admin_service_pb2, upload_pb2
+from taxcontrol.admin.v1 import (
+    taxpayer_pb2,
+    taxpayer_service_pb2,
+    upload_admin_service_pb2,
+    upload_pb2,
+)
 from taxcontrol.admin.v1.stock_admin_service_pb2_grpc import StockAdminServiceStub
 from taxcontrol.admin.v1.taxpayer_service_pb2_grpc import TaxpayerServiceStub
 from taxcontrol.admin.v1.upload_admin_service_pb2_grpc import UploadAdminServiceStub
@@ -173,15 +178,21 @@ class LimitedGateway:
     # --- operators ----------------------------------------------------------------------
 
     async def lower(
-        self, name: str, *, reason: str = "a holiday", validate_only: bool = False, **limits: int
+        self,
+        name: str,
+        limits: taxpayer_pb2.OfflineLimits,
+        *,
+        reason: str = "a holiday",
+        validate_only: bool = False,
     ) -> taxpayer_service_pb2.SetOfflineLimitsResponse:
         """Lower limits below the authority's."""
         request = taxpayer_service_pb2.SetOfflineLimitsRequest(
-            request_id=name, parent=PARENT, reason=reason, validate_only=validate_only
+            request_id=name,
+            parent=PARENT,
+            offline_limits=limits,
+            reason=reason,
+            validate_only=validate_only,
         )
-        request.offline_limits.SetInParent()
-        for field_name, value in limits.items():
-            setattr(request.offline_limits, field_name, value)
         return await self.taxpayers.SetOfflineLimits(request)
 
     async def summarise(self) -> None:

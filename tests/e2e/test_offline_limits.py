@@ -13,6 +13,7 @@ from quota.offline import OfflineLimits
 from quota.period import civil, day_of
 from taxcontrol.admin.v1 import offline_pb2
 from taxcontrol.admin.v1.stock_admin_service_pb2 import VoidBlankNumberRequest
+from taxcontrol.admin.v1.taxpayer_pb2 import OfflineLimits as Wire
 from taxcontrol.admin.v1.taxpayer_service_pb2 import GetTaxpayerRequest
 from taxcontrol.v1 import invoice_pb2
 from taxcontrol.v1.error_reason_pb2 import ERROR_REASON_OFFLINE_BULK_RESTRICTED
@@ -348,7 +349,7 @@ async def test_an_operator_lowers_limits_from_the_next_invoice_on(tmp_path: Path
     async with limited(tmp_path, OfflineLimits(count_max=100, age_hours_max=72)) as gateway:
         assert (await gateway.callers()).counts == (CALLER_COUNT, Counter())
 
-        lowered = await gateway.lower("lower", count_max=70)
+        lowered = await gateway.lower("lower", Wire(count_max=70))
         outcome = await gateway.callers(until_refused=True)
 
         assert lowered.offline_limits.count_max == 70
@@ -357,10 +358,10 @@ async def test_an_operator_lowers_limits_from_the_next_invoice_on(tmp_path: Path
         assert outcome.counts == (6, refusals("OFFLINE_COUNT_EXCEEDED"))
         assert outcome.facts["limit"] == "70"
         with refused("INVALID_REQUEST") as caught:
-            await gateway.lower("raise", count_max=101)
+            await gateway.lower("raise", Wire(count_max=101))
         assert caught[0].violations == {("FIELD_RANGE", "offline_limits.count_max")}
 
-        again = await gateway.lower("give-back")
+        again = await gateway.lower("give-back", Wire())
 
         assert again.offline_limits.count_max == 100
         assert (await gateway.callers(until_refused=True)).counts[0] == 30
@@ -368,31 +369,31 @@ async def test_an_operator_lowers_limits_from_the_next_invoice_on(tmp_path: Path
 
 async def test_an_operators_limits_are_named_tried_dry_and_put_on_record(tmp_path: Path) -> None:
     async with limited(tmp_path, OfflineLimits(age_hours_max=72)) as gateway:
-        for field, value, rule in (
-            ("age_hours_max", -1, "FIELD_RANGE"),
-            ("age_hours_max", 73, "FIELD_RANGE"),
-            ("amount_fen_max", -1, "FIELD_RANGE"),
-            ("count_max", -1, "FIELD_RANGE"),
-            ("lock_day", 32, "FIELD_RANGE"),
+        for wrong, field in (
+            (Wire(age_hours_max=-1), "age_hours_max"),
+            (Wire(age_hours_max=73), "age_hours_max"),
+            (Wire(amount_fen_max=-1), "amount_fen_max"),
+            (Wire(count_max=-1), "count_max"),
+            (Wire(lock_day=32), "lock_day"),
         ):
             with refused("INVALID_REQUEST") as caught:
-                await gateway.lower("wrong", **{field: value})
-            assert caught[0].violations == {(rule, f"offline_limits.{field}")}
+                await gateway.lower("wrong", wrong)
+            assert caught[0].violations == {("FIELD_RANGE", f"offline_limits.{field}")}
         with refused("INVALID_REQUEST") as caught:
-            await gateway.lower("no-reason", reason=" ", count_max=0)
+            await gateway.lower("no-reason", Wire(count_max=0), reason=" ")
         assert caught[0].violations == {("FIELD_REQUIRED", "reason")}
 
-        tried = await gateway.lower("one", validate_only=True, count_max=0)
+        tried = await gateway.lower("one", Wire(count_max=0), validate_only=True)
         assert tried.offline_limits.count_max == 0
         assert (await gateway.one()).counts == (1, Counter())
         assert await gateway.audited("set_offline_limits") == []
 
-        done = await gateway.lower("one", count_max=0)
-        again = await gateway.lower("one", count_max=0)
+        done = await gateway.lower("one", Wire(count_max=0))
+        again = await gateway.lower("one", Wire(count_max=0))
         assert (done.replayed, again.replayed) == (False, True)
         assert done.offline_limits == again.offline_limits == tried.offline_limits
         with refused("REQUEST_ID_REUSED"):
-            await gateway.lower("one", count_max=1)
+            await gateway.lower("one", Wire(count_max=1))
         assert await gateway.audited("set_offline_limits") == [("operator", PARENT, "a holiday")]
 
         shown = await gateway.taxpayers.GetTaxpayer(GetTaxpayerRequest(name=PARENT))
@@ -439,7 +440,7 @@ async def test_a_stream_a_batch_and_a_reversal_may_be_bulk(tmp_path: Path) -> No
         assert issued_item.HasField("issued")
 
         await gateway.catch_up()
-        await gateway.lower("lower", count_max=1)
+        await gateway.lower("lower", Wire(count_max=1))
         call = gateway.invoices.IssueInvoices()
         await call.write(IssueInvoicesRequest(request=gateway.request(bulk=True)))
         await call.done_writing()
@@ -448,7 +449,7 @@ async def test_a_stream_a_batch_and_a_reversal_may_be_bulk(tmp_path: Path) -> No
             await gateway.invoices.IssueInvoice(gateway.request(bulk=True))
 
         await gateway.catch_up()
-        await gateway.lower("back")
+        await gateway.lower("back", Wire())
         await gateway.callers(until_refused=True, bulk=True)
         reversal = ReverseInvoiceRequest(
             request_id="red",
