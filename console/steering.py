@@ -1,0 +1,313 @@
+"""Pausing, resuming and slowing down uploads: asked, tried dry, shown with its effect, then done.
+
+A form is sent twice: the first time the gateway says whether it would do it (``validate_only``) and the
+page states what that means; the second time, from there, it is done. Both carry one request id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from starlette.requests import Request
+from starlette.responses import Response
+
+from console import desk, names, sessions
+from console.acting import Act, read_act
+from console.failure import CallFailed, Failure
+from console.names import NoSuchPage
+from console.pages import Pages
+from console.sessions import FieldWrong, Form, FormRefused, read_form
+from console.speech import Speech
+from taxcontrol.admin.v1.offline_pb2 import LimitUse
+from taxcontrol.admin.v1.taxpayer_pb2 import RateWindow
+from taxcontrol.admin.v1.taxpayer_service_pb2 import GetTaxpayerRequest
+from taxcontrol.admin.v1.taxpayer_service_pb2_grpc import TaxpayerServiceStub
+from taxcontrol.admin.v1.upload_admin_service_pb2 import (
+    GetUploadStatusRequest,
+    PauseUploadsRequest,
+    ResumeUploadsRequest,
+    SetUploadRateRequest,
+)
+from taxcontrol.admin.v1.upload_admin_service_pb2_grpc import UploadAdminServiceStub
+from taxcontrol.admin.v1.upload_pb2 import UploadStatus
+
+STEPS: Final = ("pause", "resume", "rate")
+PAUSES_MIN: Final = (15, 60, 240, 1440)
+OPEN: Final = "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """Where the uploads stand while somebody thinks about them."""
+
+    name: str
+    display_name: str
+    status: UploadStatus
+    authority_windows: Sequence[RateWindow]
+
+    @property
+    def waiting_count(self) -> int:
+        """Events without a final answer."""
+        status = self.status
+        return status.pending_count + status.submitted_count + status.in_doubt_count
+
+    def limits(self, limit: "LimitUse.Limit.ValueType") -> list[LimitUse]:
+        """That limit of every device and type, the one with the least left first."""
+        found = [
+            use for meter in self.status.meters for use in meter.limits if use.limit == limit
+        ]
+        return sorted(found, key=lambda use: use.left)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What is asked for. ``until_s``: unix seconds of a pause's end, 0 for none."""
+
+    what: str
+    until_s: int = 0
+    windows: tuple[RateWindow, ...] = ()
+
+
+class Steering:
+    """The three steps of one taxpayer's uploads."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    async def form(self, request: Request) -> Response:
+        """``GET /taxpayers/{tax_number}/uploads/{what}``."""
+        situation = await self._situation(names.taxpayer(request))
+        return self._ask(request, situation, _what(request))
+
+    async def send(self, request: Request) -> Response:
+        """``POST`` of the same: ``step`` is ``look`` the first time, ``do`` the second."""
+        name, what = names.taxpayer(request), _what(request)
+        form = await read_form(request)
+        situation = await self._situation(name)
+        try:
+            act = read_act(request, form, self._pages, reason_required=what != "resume")
+            step = self._step(what, form, situation)
+            if form.get("step") == "do":
+                return await self._do(request, situation, step, act)
+            await self._send(situation, step, act, validate_only=True)
+        except FieldWrong as error:
+            return self._ask(request, situation, what, form=form, wrong=error.field)
+        except CallFailed as error:
+            return self._ask(request, situation, what, form=form, failure=error.failure)
+        return self._pages.show(
+            request,
+            "confirm.html",
+            situation=situation,
+            step=step,
+            act=act,
+            until=Timestamp(seconds=step.until_s),
+            effect=_effect(situation, step, self._pages.speech(request)),
+            beyond=_beyond(situation, step),
+        )
+
+    async def _do(
+        self, request: Request, situation: Situation, step: Step, act: Act
+    ) -> Response:
+        replayed = await self._send(situation, step, act, validate_only=False)
+        say = self._pages.speech(request)
+        notices = {
+            "pause": say.language.text("Uploads are paused."),
+            "resume": say.language.text("Uploads go on."),
+            "rate": say.language.text("The upload rate is set."),
+        }
+        notice = (
+            say.language.text("That was done already; nothing was done twice.")
+            if replayed
+            else notices[step.what]
+        )
+        return self._pages.done(request, f"/{situation.name}", notice)
+
+    async def _send(
+        self, situation: Situation, step: Step, act: Act, *, validate_only: bool
+    ) -> bool:
+        """Whether an earlier call with the same request id did it."""
+        stub = UploadAdminServiceStub(self._pages.connection.channel)
+        facts: dict[str, Any] = {
+            "request_id": act.request_id,
+            "parent": situation.name,
+            "reason": act.reason,
+            "validate_only": validate_only,
+        }
+        call = self._pages.connection.call
+        if step.what == "pause":
+            pause = PauseUploadsRequest(**facts)
+            if step.until_s:
+                pause.pause_until.seconds = step.until_s
+            return (await call(stub.PauseUploads, pause, operator=act.operator)).replayed
+        if step.what == "resume":
+            resume = ResumeUploadsRequest(**facts)
+            return (await call(stub.ResumeUploads, resume, operator=act.operator)).replayed
+        rate = SetUploadRateRequest(windows=step.windows, **facts)
+        return (await call(stub.SetUploadRate, rate, operator=act.operator)).replayed
+
+    def _step(self, what: str, form: Form, situation: Situation) -> Step:
+        if what == "pause":
+            return Step(what=what, until_s=self._until_s(form))
+        if what == "rate":
+            return Step(what=what, windows=_windows(form, situation))
+        return Step(what=what)
+
+    def _until_s(self, form: Form) -> int:
+        """The end of a pause: as it was worked out before, or from the minutes that were chosen."""
+        fixed = form.get("until_s")
+        if fixed:
+            if not (fixed.isascii() and fixed.isdecimal() and len(fixed) <= 11):
+                raise FormRefused
+            return int(fixed)
+        chosen = form.get("minutes")
+        if chosen == OPEN:
+            return 0
+        if chosen not in {str(minutes) for minutes in PAUSES_MIN}:
+            raise FieldWrong("minutes", "MINUTES_UNKNOWN")
+        return int(self._pages.now()) + int(chosen) * 60
+
+    def _ask(
+        self,
+        request: Request,
+        situation: Situation,
+        what: str,
+        *,
+        form: Form | None = None,
+        wrong: str = "",
+        failure: Failure | None = None,
+    ) -> Response:
+        given = form or Form({})
+        status = failure.http_status if failure else 400 if wrong else 200
+        return self._pages.show(
+            request,
+            "steer.html",
+            status=status,
+            situation=situation,
+            what=what,
+            pauses=PAUSES_MIN,
+            open=OPEN,
+            given=given,
+            request_id=given.get("request_id") or sessions.fresh_request_id(),
+            wrong=wrong,
+            failure=failure,
+            in_force={one.period_ms: one.call_count_max for one in situation.status.windows},
+        )
+
+    async def _situation(self, name: str) -> Situation:
+        connection = self._pages.connection
+        status = await connection.call(
+            UploadAdminServiceStub(connection.channel).GetUploadStatus,
+            GetUploadStatusRequest(parent=name),
+        )
+        taxpayer = await connection.call(
+            TaxpayerServiceStub(connection.channel).GetTaxpayer, GetTaxpayerRequest(name=name)
+        )
+        return Situation(
+            name=name,
+            display_name=taxpayer.taxpayer.display_name or desk.last_part(name),
+            status=status.status,
+            authority_windows=taxpayer.taxpayer.windows,
+        )
+
+
+def _what(request: Request) -> str:
+    what = names.part(request, "what")
+    if what not in STEPS:
+        raise NoSuchPage
+    return what
+
+
+def _windows(form: Form, situation: Situation) -> tuple[RateWindow, ...]:
+    """The windows that were lowered; none at all brings the authority's own back."""
+    lowered = []
+    for window in situation.authority_windows:
+        field = f"calls_{window.period_ms}"
+        given = form.get(field)
+        if not given:
+            continue
+        if not (given.isascii() and given.isdecimal() and 1 <= int(given) <= window.call_count_max):
+            raise FieldWrong(field, "CALLS_RANGE")
+        if int(given) < window.call_count_max:
+            lowered.append(RateWindow(period_ms=window.period_ms, call_count_max=int(given)))
+    return tuple(lowered)
+
+
+def _beyond(situation: Situation, step: Step) -> bool:
+    """Whether a pause may last until issuing stops."""
+    if step.what != "pause" or not situation.status.HasField("age_limit_time"):
+        return False
+    return step.until_s == 0 or step.until_s >= situation.status.age_limit_time.seconds
+
+
+def _effect(situation: Situation, step: Step, say: Speech) -> list[str]:
+    """What it means, in sentences."""
+    waiting = say.language.texts(
+        "%(count)s event waits for the authority now.",
+        "%(count)s events wait for the authority now.",
+        situation.waiting_count,
+    )
+    if step.what == "resume":
+        return [
+            say.language.text("Uploads go on at once, as fast as the authority allows."),
+            waiting,
+        ]
+    if step.what == "rate":
+        return [*_rate_effect(situation, step, say), waiting]
+    return [*_pause_effect(situation, step, say), waiting, *_room(situation, say)]
+
+
+def _pause_effect(situation: Situation, step: Step, say: Speech) -> list[str]:
+    text = say.language.text
+    until = (
+        text(
+            "Nothing is sent to the authority until %(time)s; then uploads go on by themselves.",
+            time=say.clock_text(Timestamp(seconds=step.until_s)),
+        )
+        if step.until_s
+        else text("Nothing is sent to the authority until somebody resumes the uploads.")
+    )
+    if not situation.status.HasField("age_limit_time"):
+        return [until, text("Issuing goes on within the offline limits.")]
+    stops = text(
+        "Issuing goes on, and stops at %(time)s unless the oldest invoice is uploaded before.",
+        time=say.clock_text(situation.status.age_limit_time),
+    )
+    return [until, stops]
+
+
+def _room(situation: Situation, say: Speech) -> list[str]:
+    """How much may still be issued meanwhile."""
+    sentences = []
+    for use in situation.limits(LimitUse.LIMIT_COUNT)[:1]:
+        sentences.append(
+            say.language.texts(
+                "%(count)s more invoice may be issued before the offline count is reached.",
+                "%(count)s more invoices may be issued before the offline count is reached.",
+                use.left,
+            )
+        )
+    for use in situation.limits(LimitUse.LIMIT_AMOUNT)[:1]:
+        sentences.append(
+            say.language.text(
+                "%(amount)s yuan more may be issued before the offline amount is reached.",
+                amount=say.yuan(use.left),
+            )
+        )
+    return sentences
+
+
+def _rate_effect(situation: Situation, step: Step, say: Speech) -> list[str]:
+    if not step.windows:
+        return [say.language.text("Uploads go as fast as the authority allows.")]
+    lowered = {window.period_ms: window.call_count_max for window in step.windows}
+    return [
+        say.language.text(
+            "At most %(calls)s calls in %(time)s, instead of %(most)s.",
+            calls=say.count(lowered[window.period_ms]),
+            time=say.duration(window.period_ms / 1000),
+            most=say.count(window.call_count_max),
+        )
+        for window in situation.authority_windows
+        if window.period_ms in lowered
+    ]
