@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from console import figures, words
 from console.languages import Language
@@ -49,6 +49,13 @@ class Speech:
     def clock_text(self, stamp: Timestamp) -> str:
         """The same without mark-up, for labels."""
         return figures.clock(figures.moment(stamp), now=self.now, language=self.language)
+
+    def at(self, stamp: Timestamp) -> Markup:
+        """The same as part of a sentence: ``at 16:40``, ``tomorrow 03:10``."""
+        clock = self.clock(stamp)
+        if figures.moment(stamp).date() != self.now.date():
+            return clock
+        return Markup(escape(self.language.text("at %(time)s"))) % {"time": clock}  # noqa: S704 - escaped
 
     def civil(self, unix_s: float) -> Markup:
         """The same of unix seconds."""

@@ -70,7 +70,9 @@ class TaxpayerPages:
         except CallFailed as error:
             failure = error.failure
             return JSONResponse({"reason": failure.reason}, failure.http_status)
-        return JSONResponse(_series(history))
+        end = int(self._pages.now())
+        span = {"start": end - _hours(request) * _HOUR_S, "end": end}
+        return JSONResponse({**span, **_series(history)})
 
     async def _history(self, name: str, hours: int) -> GetHistoryResponse:
         start = Timestamp(seconds=int(self._pages.now()) - hours * _HOUR_S)

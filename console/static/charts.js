@@ -73,7 +73,11 @@
       tzDate: shanghai,
       cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
       legend: { show: false },
-      scales: { y: { range: edges(kind) } },
+      scales: {
+        // The whole span that was asked for, also where nothing was. A bar stands right of its hour.
+        x: { range: () => element.span },
+        y: { range: edges(kind) },
+      },
       plugins: [reference(kind)],
       axes: [
         { ...axis, size: 22, space: 64, grid: { show: false },
@@ -87,7 +91,7 @@
         {},
         kind.bars
           ? { stroke: colour(kind.paint), fill: colour("accent-soft"), width: 1,
-              paths: uPlot.paths.bars({ size: [0.75, 40], align: 1 }) }
+              paths: uPlot.paths.bars({ size: [0.75, 40], align: 1 }), points: { show: false } }
           : { stroke: colour(kind.paint), fill: colour("accent-soft"), width: 1.75, points: { show: false },
               // One sample a minute while there is a backlog: no line over the times without.
               spanGaps: false },
@@ -110,7 +114,10 @@
     const value = document.createElement("span");
     value.className = "chart-value";
     title.append(value);
-    element.append(title);
+    const empty = document.createElement("p");
+    empty.className = "chart-empty";
+    empty.textContent = element.dataset.empty;
+    element.append(title, empty);
   }
 
   function draw(element, data) {
@@ -119,6 +126,8 @@
     const times = kind.bars ? data.hours : data.times;
     const series = [times, kind.value(data)];
     frame(element);
+    element.span = [data.start, data.end];
+    element.querySelector(".chart-empty").hidden = times.length > 0;
     const old = charts.get(element);
     if (old) {
       old.setData(series);

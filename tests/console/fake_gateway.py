@@ -72,7 +72,7 @@ class FakeGateway:
     windows: list[RateWindow] = field(default_factory=list)
     devices: dict[str, GetMonitorInfoResponse] = field(default_factory=dict)
     invoices: dict[str, Invoice] = field(default_factory=dict)
-    history: GetHistoryResponse = field(default_factory=GetHistoryResponse)
+    histories: dict[str, GetHistoryResponse] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
     audit: list[AuditRecord] = field(default_factory=list)
     dry: list[Message] = field(default_factory=list)
@@ -170,9 +170,10 @@ class FakeGateway:
     def GetHistory(self, request: Any, context: grpc.ServicerContext) -> GetHistoryResponse:  # noqa: N802
         self._known(request.parent, context)
         since = request.start_time.seconds
+        history = self.histories.get(request.parent, GetHistoryResponse())
         return GetHistoryResponse(
-            backlog=[one for one in self.history.backlog if one.sample_time.seconds >= since],
-            burn=[one for one in self.history.burn if one.hour_time.seconds >= since],
+            backlog=[one for one in history.backlog if one.sample_time.seconds >= since],
+            burn=[one for one in history.burn if one.hour_time.seconds >= since],
         )
 
     def ListDevices(self, request: Any, context: grpc.ServicerContext) -> ListDevicesResponse:  # noqa: N802

@@ -63,7 +63,7 @@ def make() -> FakeGateway:
             RateWindow(period_ms=1000, call_count_max=10),
             RateWindow(period_ms=60_000, call_count_max=300),
         ],
-        history=_history(now),
+        histories={RAILWAY: _history(now, 1.0), SCHOOL: _history(now, 0.02)},
     )
     for alert in _alerts(now):
         gateway.alerts[alert.name] = alert
@@ -264,20 +264,21 @@ def _alerts(now: int) -> list[Alert]:
     ]
 
 
-def _history(now: int) -> GetHistoryResponse:
+def _history(now: int, share: float) -> GetHistoryResponse:
     minute = now // MINUTE_S * MINUTE_S
     hour = now // HOUR_S * HOUR_S
     backlog = []
     for back in range(24 * 60, -1, -3):
-        wave = 0.5 - 0.5 * math.cos((1 - back / 1440) * 5.2)
-        count = int(400 + 18_000 * wave**1.6)
+        done = 1 - back / 1440
+        wave = 0.5 - 0.5 * math.cos(done * 9.0)
+        count = int((300 + 18_100 * (0.25 * wave + 0.75 * done**3)) * share)
         backlog.append(
             BacklogSample(
                 sample_time=at(minute - back * MINUTE_S),
                 unuploaded_count=count,
                 unuploaded_amount_fen=count * 21_025,
-                oldest_age_s=int(9 * HOUR_S * wave),
-                used_ppm=count * 42,
+                oldest_age_s=int(9 * HOUR_S * done),
+                used_ppm=int(count * 42),
             )
         )
     burn = [
