@@ -34,7 +34,9 @@ def main() -> int:
     except ConfigError as error:
         return _sorry(str(error))
     except OSError as error:
-        return _sorry(f"cannot listen on {arguments.listen or 'the address given'}: {error.strerror}")
+        return _sorry(
+            f"cannot listen on {arguments.listen or 'the address given'}: {error.strerror}"
+        )
     return 0
 
 

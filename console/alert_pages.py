@@ -1,6 +1,7 @@
 """Alerts: those that stand, those that are over, each by itself, and taking one on."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,9 @@ from console.sessions import FieldWrong, read_form
 from taxcontrol.admin.v1.alert_pb2 import Alert
 from taxcontrol.admin.v1.alert_service_pb2 import AcknowledgeAlertRequest, ListAlertsRequest
 from taxcontrol.admin.v1.alert_service_pb2_grpc import AlertServiceStub
+
+if TYPE_CHECKING:
+    from taxcontrol.admin.v1.alert_service_pb2_grpc import AlertServiceAsyncStub
 
 _PAGE_SIZE = 50
 # The contract has no call for one alert: so many pages of a thousand are searched for one that is over.
@@ -157,7 +161,7 @@ class AlertPages:
         )
 
     @property
-    def _stub(self) -> AlertServiceStub:
+    def _stub(self) -> "AlertServiceAsyncStub":
         return AlertServiceStub(self._pages.connection.channel)
 
 

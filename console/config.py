@@ -142,13 +142,13 @@ def _value(name: str, value: object, *, base: Path) -> object:
             return tuple(value)
         case "secure_cookie":
             if not isinstance(value, bool):
-                raise ValueError("secure_cookie must be true or false")
+                raise ValueError("secure_cookie must be true or false")  # noqa: TRY004 - a setting, not a call
         case "call_timeout_s":
             if type(value) not in (int, float):
                 raise ValueError("call_timeout_s must be a number")
         case _:
             if not isinstance(value, str):
-                raise ValueError(f"{name} must be text")
+                raise ValueError(f"{name} must be text")  # noqa: TRY004 - the same
     return value
 
 

@@ -1,6 +1,6 @@
 """The channel to the gateway, and calls on it that fail in one way."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -53,7 +53,7 @@ class Connection:
         self,
         method: "grpc.aio.UnaryStreamMultiCallable[Any, _Response]",
         request: Message,
-    ) -> AsyncIterator[_Response]:
+    ) -> AsyncGenerator[_Response]:
         """Yield the answers, without a deadline; raise :class:`CallFailed`, also at the end.
 
         A watch has no end of its own: one that ends in order was ended by a gateway that stops.

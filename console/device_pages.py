@@ -1,5 +1,7 @@
 """Devices: keys, certificates, counters, and what each would show on its panel."""
 
+from typing import TYPE_CHECKING
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,6 +14,9 @@ from taxcontrol.admin.v1.device_service_pb2 import (
     ListDevicesResponse,
 )
 from taxcontrol.admin.v1.device_service_pb2_grpc import DeviceServiceStub
+
+if TYPE_CHECKING:
+    from taxcontrol.admin.v1.device_service_pb2_grpc import DeviceServiceAsyncStub
 
 # A certificate that ends within so many days is said loudly; the default of the gateway's own alert.
 SOON_DAYS = 30
@@ -62,5 +67,5 @@ class DevicePages:
         )
 
     @property
-    def _stub(self) -> DeviceServiceStub:
+    def _stub(self) -> "DeviceServiceAsyncStub":
         return DeviceServiceStub(self._pages.connection.channel)

@@ -105,5 +105,3 @@ def _details(error: grpc.aio.AioRpcError) -> Sequence[any_pb2.Any]:
     except ValueError:  # a status whose parts disagree is not the gateway's
         return ()
     return () if status is None else status.details
-
-

@@ -51,9 +51,7 @@ class Watch:
 class Feed:
     """The desk as it stands. ``version`` counts what changed; ``wait`` waits for more."""
 
-    def __init__(
-        self, connection: Connection, *, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, connection: Connection, *, now: Callable[[], float] = time.time) -> None:
         self._connection = connection
         self._now = now
         self._changed = asyncio.Condition()

@@ -7,7 +7,7 @@ address of an invoice has its seller and its number, which are no secret.
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -21,6 +21,9 @@ from taxcontrol.v1.invoice_pb2 import Invoice
 from taxcontrol.v1.invoice_query_pb2 import VerifyInvoiceRequest
 from taxcontrol.v1.invoice_service_pb2 import GetInvoiceRequest
 from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+
+if TYPE_CHECKING:
+    from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceAsyncStub
 
 _TEXT_LENGTH_MAX = 2000
 # A bare number is asked for with each taxpayer on the desk; beyond so many, the taxpayer has to be said.
@@ -96,9 +99,7 @@ class InvoicePages:
         return found.issued.name
 
     async def _by_number(self, rest: str, owners: Iterable[str]) -> str:
-        asked = [
-            self._get(GetInvoiceRequest(name=f"{owner}/invoices/{rest}")) for owner in owners
-        ]
+        asked = [self._get(GetInvoiceRequest(name=f"{owner}/invoices/{rest}")) for owner in owners]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         failed: CallFailed | None = None
         for answer in answers:
@@ -144,7 +145,7 @@ class InvoicePages:
         )
 
     @property
-    def _stub(self) -> InvoiceServiceStub:
+    def _stub(self) -> "InvoiceServiceAsyncStub":
         return InvoiceServiceStub(self._pages.connection.channel)
 
 

@@ -54,9 +54,7 @@ class Situation:
 
     def limits(self, limit: "LimitUse.Limit.ValueType") -> list[LimitUse]:
         """That limit of every device and type, the one with the least left first."""
-        found = [
-            use for meter in self.status.meters for use in meter.limits if use.limit == limit
-        ]
+        found = [use for meter in self.status.meters for use in meter.limits if use.limit == limit]
         return sorted(found, key=lambda use: use.left)
 
 
@@ -106,9 +104,7 @@ class Steering:
             beyond=_beyond(situation, step),
         )
 
-    async def _do(
-        self, request: Request, situation: Situation, step: Step, act: Act
-    ) -> Response:
+    async def _do(self, request: Request, situation: Situation, step: Step, act: Act) -> Response:
         replayed = await self._send(situation, step, act, validate_only=False)
         say = self._pages.speech(request)
         notices = {
@@ -278,23 +274,25 @@ def _pause_effect(situation: Situation, step: Step, say: Speech) -> list[str]:
 
 def _room(situation: Situation, say: Speech) -> list[str]:
     """How much may still be issued meanwhile."""
-    sentences = []
-    for use in situation.limits(LimitUse.LIMIT_COUNT)[:1]:
-        sentences.append(
+    counts = situation.limits(LimitUse.LIMIT_COUNT)[:1]
+    amounts = situation.limits(LimitUse.LIMIT_AMOUNT)[:1]
+    return [
+        *(
             say.language.texts(
                 "%(count)s more invoice may be issued before the offline count is reached.",
                 "%(count)s more invoices may be issued before the offline count is reached.",
                 use.left,
             )
-        )
-    for use in situation.limits(LimitUse.LIMIT_AMOUNT)[:1]:
-        sentences.append(
+            for use in counts
+        ),
+        *(
             say.language.text(
                 "%(amount)s yuan more may be issued before the offline amount is reached.",
                 amount=say.yuan(use.left),
             )
-        )
-    return sentences
+            for use in amounts
+        ),
+    ]
 
 
 def _rate_effect(situation: Situation, step: Step, say: Speech) -> list[str]:

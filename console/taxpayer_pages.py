@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -122,7 +122,7 @@ def _series(history: GetHistoryResponse) -> dict[str, list[Any]]:
 def _spacing_s(history: GetHistoryResponse) -> int:
     """From what distance on two samples are apart: of a long history only some are sent."""
     times = [sample.sample_time.seconds for sample in history.backlog]
-    steps = sorted(later - earlier for earlier, later in zip(times, times[1:], strict=False))
+    steps = sorted(later - earlier for earlier, later in pairwise(times))
     usual = steps[len(steps) // 2] if steps else 0
     return max(_GAP_S, 3 * usual)
 
@@ -135,9 +135,7 @@ def _taken_by_hour(history: GetHistoryResponse) -> dict[int, int]:
         taken[hour] = taken.get(hour, 0) + sample.taken_count
     if not taken:
         return {}
-    return {
-        hour: taken.get(hour, 0) for hour in range(min(taken), max(taken) + _HOUR_S, _HOUR_S)
-    }
+    return {hour: taken.get(hour, 0) for hour in range(min(taken), max(taken) + _HOUR_S, _HOUR_S)}
 
 
 def _by_hour(history: GetHistoryResponse) -> Iterable[Mapping[str, Any]]:

@@ -175,7 +175,9 @@ ADVICE: Final[Mapping[str, str]] = {
     "OVERLOADED": _PATIENCE,
     "SHUTTING_DOWN": _("The gateway restarts. Try again in a moment."),
     "INTERNAL": _("A fault of the gateway; its log has the cause."),
-    "UNAVAILABLE": _("Does the gateway run, and is it reached from here? The page goes on by itself."),
+    "UNAVAILABLE": _(
+        "Does the gateway run, and is it reached from here? The page goes on by itself."
+    ),
     "DEADLINE_EXCEEDED": _PATIENCE,
     "UNIMPLEMENTED": _("The gateway is older than this console; bring it up to date."),
 }

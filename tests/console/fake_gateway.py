@@ -1,3 +1,4 @@
+# ruff: noqa: N802 - the calls have the contract's names
 """A gateway of one desk for the console's own promises: it keeps state, ids and an audit record.
 
 What a write does it does once an id, tried dry it does nothing, and every watch tells what changed.
@@ -108,7 +109,7 @@ class FakeGateway:
         alert.resolve_time.GetCurrentTime()
         self.changing(lambda: self._note(alert, WatchAlertsResponse.CHANGE_RESOLVED))
 
-    def WatchDesk(  # noqa: N802 - the contract's name
+    def WatchDesk(
         self, _request: Message, context: grpc.ServicerContext
     ) -> Iterator[WatchDeskResponse]:
         self.watch_count += 1
@@ -123,7 +124,7 @@ class FakeGateway:
             response.view.view_time.GetCurrentTime()
             yield response
 
-    def WatchAlerts(  # noqa: N802 - the contract's name
+    def WatchAlerts(
         self, _request: Message, context: grpc.ServicerContext
     ) -> Iterator[WatchAlertsResponse]:
         with self._changed:
@@ -139,12 +140,12 @@ class FakeGateway:
                 told += len(news)
             yield from news
 
-    def ListAlerts(self, request: Any, _context: grpc.ServicerContext) -> ListAlertsResponse:  # noqa: N802
+    def ListAlerts(self, request: Any, _context: grpc.ServicerContext) -> ListAlertsResponse:
         found = sorted(self.alerts.values(), key=lambda one: -one.raise_time.ToMicroseconds())
         wanted = [one for one in found if not request.parent or one.taxpayer == request.parent]
         return ListAlertsResponse(alerts=wanted)
 
-    def AcknowledgeAlert(  # noqa: N802
+    def AcknowledgeAlert(
         self, request: Any, context: grpc.ServicerContext
     ) -> AcknowledgeAlertResponse:
         alert = self.alerts.get(request.name)
@@ -155,7 +156,11 @@ class FakeGateway:
         if alert.state != Alert.STATE_RAISED:
             state = Alert.State.Name(alert.state)
             refuse(
-                context, code_pb2.FAILED_PRECONDITION, "ALERT_NOT_OPEN", name=alert.name, state=state
+                context,
+                code_pb2.FAILED_PRECONDITION,
+                "ALERT_NOT_OPEN",
+                name=alert.name,
+                state=state,
             )
         changed = Alert()
         changed.CopyFrom(alert)
@@ -167,7 +172,7 @@ class FakeGateway:
         self.changing(lambda: self._note(changed, WatchAlertsResponse.CHANGE_ACKNOWLEDGED))
         return AcknowledgeAlertResponse(alert=changed)
 
-    def GetHistory(self, request: Any, context: grpc.ServicerContext) -> GetHistoryResponse:  # noqa: N802
+    def GetHistory(self, request: Any, context: grpc.ServicerContext) -> GetHistoryResponse:
         self._known(request.parent, context)
         since = request.start_time.seconds
         history = self.histories.get(request.parent, GetHistoryResponse())
@@ -176,19 +181,21 @@ class FakeGateway:
             burn=[one for one in history.burn if one.hour_time.seconds >= since],
         )
 
-    def ListDevices(self, request: Any, context: grpc.ServicerContext) -> ListDevicesResponse:  # noqa: N802
+    def ListDevices(self, request: Any, context: grpc.ServicerContext) -> ListDevicesResponse:
         if request.parent:
             self._known(request.parent, context)
-        found = [one.device for name, one in self.devices.items() if name.startswith(request.parent)]
+        found = [
+            one.device for name, one in self.devices.items() if name.startswith(request.parent)
+        ]
         return ListDevicesResponse(devices=found)
 
-    def GetMonitorInfo(self, request: Any, context: grpc.ServicerContext) -> GetMonitorInfoResponse:  # noqa: N802
+    def GetMonitorInfo(self, request: Any, context: grpc.ServicerContext) -> GetMonitorInfoResponse:
         found = self.devices.get(request.name)
         if found is None:
             refuse(context, code_pb2.NOT_FOUND, "DEVICE_NOT_FOUND", machine_number=request.name)
         return found
 
-    def GetTaxpayer(self, request: Any, context: grpc.ServicerContext) -> GetTaxpayerResponse:  # noqa: N802
+    def GetTaxpayer(self, request: Any, context: grpc.ServicerContext) -> GetTaxpayerResponse:
         found = self._known(request.name, context)
         return GetTaxpayerResponse(
             taxpayer=Taxpayer(
@@ -196,10 +203,12 @@ class FakeGateway:
             )
         )
 
-    def GetUploadStatus(self, request: Any, context: grpc.ServicerContext) -> GetUploadStatusResponse:  # noqa: N802
+    def GetUploadStatus(
+        self, request: Any, context: grpc.ServicerContext
+    ) -> GetUploadStatusResponse:
         return GetUploadStatusResponse(status=self._known(request.parent, context).upload)
 
-    def PauseUploads(self, request: Any, context: grpc.ServicerContext) -> PauseUploadsResponse:  # noqa: N802
+    def PauseUploads(self, request: Any, context: grpc.ServicerContext) -> PauseUploadsResponse:
         taxpayer = self._known(request.parent, context)
         if self._replay(request):
             return PauseUploadsResponse(replayed=True)
@@ -219,7 +228,7 @@ class FakeGateway:
         self.changing(pause)
         return PauseUploadsResponse()
 
-    def ResumeUploads(self, request: Any, context: grpc.ServicerContext) -> ResumeUploadsResponse:  # noqa: N802
+    def ResumeUploads(self, request: Any, context: grpc.ServicerContext) -> ResumeUploadsResponse:
         taxpayer = self._known(request.parent, context)
         if self._replay(request):
             return ResumeUploadsResponse(replayed=True)
@@ -235,7 +244,7 @@ class FakeGateway:
         self.changing(resume)
         return ResumeUploadsResponse()
 
-    def SetUploadRate(self, request: Any, context: grpc.ServicerContext) -> SetUploadRateResponse:  # noqa: N802
+    def SetUploadRate(self, request: Any, context: grpc.ServicerContext) -> SetUploadRateResponse:
         taxpayer = self._known(request.parent, context)
         if self._replay(request):
             return SetUploadRateResponse(windows=request.windows, replayed=True)
@@ -255,7 +264,9 @@ class FakeGateway:
         self.changing(set_rate)
         return SetUploadRateResponse(windows=request.windows)
 
-    def ListAuditRecords(self, request: Any, _context: grpc.ServicerContext) -> ListAuditRecordsResponse:  # noqa: N802
+    def ListAuditRecords(
+        self, request: Any, _context: grpc.ServicerContext
+    ) -> ListAuditRecordsResponse:
         found = [
             one
             for one in reversed(self.audit)
@@ -264,15 +275,18 @@ class FakeGateway:
         ]
         return ListAuditRecordsResponse(records=found)
 
-    def GetInvoice(self, request: Any, context: grpc.ServicerContext) -> GetInvoiceResponse:  # noqa: N802
-        for invoice in self.invoices.values():
-            if request.name == invoice.issued.name or (
-                request.request_id and request.request_id == invoice.issued.request_id
-            ):
-                return GetInvoiceResponse(invoice=invoice)
-        refuse(context, code_pb2.NOT_FOUND, "INVOICE_NOT_FOUND", name=request.name)
+    def GetInvoice(self, request: Any, context: grpc.ServicerContext) -> GetInvoiceResponse:
+        found = [
+            one
+            for one in self.invoices.values()
+            if request.name == one.issued.name
+            or (request.request_id and request.request_id == one.issued.request_id)
+        ]
+        if not found:
+            refuse(context, code_pb2.NOT_FOUND, "INVOICE_NOT_FOUND", name=request.name)
+        return GetInvoiceResponse(invoice=found[0])
 
-    def VerifyInvoice(self, request: Any, _context: grpc.ServicerContext) -> VerifyInvoiceResponse:  # noqa: N802
+    def VerifyInvoice(self, request: Any, _context: grpc.ServicerContext) -> VerifyInvoiceResponse:
         ours = any(one.issued.qr_text == request.qr_text for one in self.invoices.values())
         return VerifyInvoiceResponse(
             verdict=VerifyInvoiceResponse.VERDICT_GENUINE
@@ -344,11 +358,11 @@ class Serving:
         self._server = None
 
 
-
-
 def refuse(context: grpc.ServicerContext, code: int, reason: str, **facts: str) -> NoReturn:
     """End a call as the gateway does: one ErrorInfo, and the field where one is named."""
-    details = [_packed(error_details_pb2.ErrorInfo(reason=reason, domain="taxcontrol", metadata=facts))]
+    details = [
+        _packed(error_details_pb2.ErrorInfo(reason=reason, domain="taxcontrol", metadata=facts))
+    ]
     if "field" in facts:
         violation = error_details_pb2.BadRequest.FieldViolation(
             field=facts["field"], reason="FIELD_RANGE", description="out of range"

@@ -77,8 +77,14 @@ def at(seconds: float) -> Timestamp:
     return Timestamp(seconds=int(seconds))
 
 
-def _stock(
-    owner: str, point: int | None, type_code: str, left: int, burn: int, grade: "Grade.ValueType", **more: object
+def _stock(  # noqa: PLR0917 - a row of a table
+    owner: str,
+    point: int | None,
+    type_code: str,
+    left: int,
+    burn: int,
+    grade: "Grade.ValueType",
+    **more: object,
 ) -> StockView:
     stock = StockView(
         point="" if point is None else f"{owner}/points/{point}",
@@ -96,7 +102,11 @@ def _stock(
 def _use(limit: "LimitUse.Limit.ValueType", most: int, used: int, limit_s: float = 0) -> LimitUse:
     ppm = used * 1_000_000 // most
     grade = GRADE_OK
-    for bound, reached in ((700_000, GRADE_WARN), (900_000, GRADE_RESTRICT), (1_000_000, GRADE_STOP)):
+    for bound, reached in (
+        (700_000, GRADE_WARN),
+        (900_000, GRADE_RESTRICT),
+        (1_000_000, GRADE_STOP),
+    ):
         grade = reached if ppm >= bound else grade
     use = LimitUse(
         limit=limit, most=most, used=used, left=max(0, most - used), used_ppm=ppm, grade=grade
@@ -133,7 +143,11 @@ def _railway(now: int) -> TaxpayerView:
                 2_310,
                 GRADE_WARN,
                 threshold=StockThreshold(
-                    parent=f"{RAILWAY}/points/0", type="026", low_count=2_000, target_count=10_000, auto_draw=True
+                    parent=f"{RAILWAY}/points/0",
+                    type="026",
+                    low_count=2_000,
+                    target_count=10_000,
+                    auto_draw=True,
                 ),
             ),
             _stock(RAILWAY, 1, "026", 8_230, 1_140, GRADE_OK),
@@ -184,7 +198,9 @@ def _school(now: int) -> TaxpayerView:
         ],
         grade=GRADE_OK,
     )
-    upload = UploadStatus(taxpayer=SCHOOL, pending_count=262, rejected_count=2, rate_share_ppm=1_000_000)
+    upload = UploadStatus(
+        taxpayer=SCHOOL, pending_count=262, rejected_count=2, rate_share_ppm=1_000_000
+    )
     return TaxpayerView(
         taxpayer=SCHOOL,
         display_name="浦东新区晨光学校",
@@ -299,7 +315,9 @@ def _monitor(now: int) -> GetMonitorInfoResponse:
         machine_number="661234567890",
         kind="new-server",
         keys=[
-            DeviceKey(key_id="6f1d2c", algorithm="P-256", active=True, expire_time=at(now + 21 * DAY_S)),
+            DeviceKey(
+                key_id="6f1d2c", algorithm="P-256", active=True, expire_time=at(now + 21 * DAY_S)
+            ),
             DeviceKey(key_id="01aa9e", algorithm="P-256", expire_time=at(now + 400 * DAY_S)),
         ],
         signing_available=True,
@@ -336,8 +354,19 @@ def _monitor(now: int) -> GetMonitorInfoResponse:
             )
         ],
         periods=[
-            Period(period="2026-01", state=Period.STATE_OPEN, statistics=[statistics], lock_time=at(now + 12 * DAY_S)),
-            Period(period="2025-12", state=Period.STATE_SUMMARISED, statistics=[statistics], summary_time=at(now - 9 * DAY_S), summary_serial="S-1"),
+            Period(
+                period="2026-01",
+                state=Period.STATE_OPEN,
+                statistics=[statistics],
+                lock_time=at(now + 12 * DAY_S),
+            ),
+            Period(
+                period="2025-12",
+                state=Period.STATE_SUMMARISED,
+                statistics=[statistics],
+                summary_time=at(now - 9 * DAY_S),
+                summary_serial="S-1",
+            ),
         ],
     )
 
@@ -348,7 +377,14 @@ def _invoice(now: int) -> Invoice:
         "buyer": {"name": "上海<b>远航</b>贸易有限公司"},
         "clerk": "李娜",
         "lines": [
-            {"name": "*运输服务*客运", "quantity": "1", "unit": "张", "rate_ppm": 90_000, "amount_fen": 10_000, "tax_fen": 900},
+            {
+                "name": "*运输服务*客运",
+                "quantity": "1",
+                "unit": "张",
+                "rate_ppm": 90_000,
+                "amount_fen": 10_000,
+                "tax_fen": 900,
+            },
             {"name": "*运输服务*行李", "rate_ppm": 130_000, "amount_fen": 1_000, "tax_fen": 130},
         ],
     }
