@@ -11,7 +11,8 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
 import uvicorn
 
@@ -30,6 +31,8 @@ def main() -> int:
         if arguments.check:
             print(config.effective(settings))  # noqa: T201 - the command's answer
             return 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _end)
         asyncio.run(_serve(settings))
     except ConfigError as error:
         return _sorry(str(error))
@@ -62,6 +65,11 @@ async def _serve(settings: Config) -> None:
         host = settings.listen.rpartition(":")[0]
         print(f"console: listening on {host}:{port}", flush=True)  # noqa: T201 - scripts wait for it
         await server.serve(sockets=[listener])
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Being stopped is an orderly end; uvicorn raises the signal once more when it is done."""
+    sys.exit(0)
 
 
 def _listening(settings: Config) -> socket.socket:
@@ -111,6 +119,4 @@ def _sorry(text: str) -> int:
 
 
 if __name__ == "__main__":
-    # Stopped by Ctrl-C or SIGTERM is an orderly end; uvicorn raises the signal again once it is done.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main())
