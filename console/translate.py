@@ -6,6 +6,7 @@ translation until somebody writes one; one that is used no more is left out.
 
 import io
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,8 @@ _KEYWORDS: Final = {
     "text": None,
     "texts": (1, 2),
 }
-# Without dates, so that the same texts give the same file.
+# A fixed date, so that the same texts give the same file.
+_DATE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _HEADER: Final = """\
 # Chinese texts of the console; the English ones stand in the code.
 msgid ""
@@ -58,7 +60,9 @@ def texts() -> Catalog:
 def translated() -> Catalog:
     """The catalog as it stands."""
     with PO.open("rb") as file:
-        return read_po(file, locale="zh_CN")
+        catalog = read_po(file, locale="zh_CN")
+    catalog.creation_date = catalog.revision_date = _DATE
+    return catalog
 
 
 def brought_up() -> Catalog:

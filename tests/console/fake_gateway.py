@@ -76,7 +76,7 @@ class FakeGateway:
     histories: dict[str, GetHistoryResponse] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
     audit: list[AuditRecord] = field(default_factory=list)
-    dry: list[Message] = field(default_factory=list)
+    dry: list[Any] = field(default_factory=list)
     watch_count: int = 0
     _done: dict[str, bytes] = field(default_factory=dict)
     _changes: list[WatchAlertsResponse] = field(default_factory=list)

@@ -1,6 +1,7 @@
 """Every page in both languages, bright and dark, wide and narrow: for everybody, and from here alone."""
 
 import re
+from itertools import pairwise
 from typing import Literal
 
 import pytest
@@ -68,9 +69,14 @@ def too_wide(page: Page, width: int) -> bool:
 
 def heading_levels_are_in_order(page: Page) -> bool:
     """Whether headings begin with one h1 and never leave a level out on the way down."""
-    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map((h) => +h.tagName[1])")
-    steps = zip(levels, levels[1:], strict=False)
-    return levels[0] == 1 and levels.count(1) == 1 and all(b - a <= 1 for a, b in steps)
+    levels = page.evaluate(
+        "[...document.querySelectorAll('h1,h2,h3,h4')].map((h) => +h.tagName[1])"
+    )
+    return (
+        levels[0] == 1
+        and levels.count(1) == 1
+        and all(after - before <= 1 for before, after in pairwise(levels))
+    )
 
 
 def test_a_grade_is_never_said_by_colour_alone(visitor: Visitor) -> None:

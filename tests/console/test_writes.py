@@ -43,7 +43,9 @@ def test_an_alert_is_acknowledged_with_who_and_why(stage: Stage, visitor: Visito
     expect(page.locator("#acknowledge")).to_contain_text("Numbers are on their way.")
     alert = stage.gateway.alerts[scene.LOW]
     assert (alert.state, alert.acknowledged_by) == (Alert.STATE_ACKNOWLEDGED, "li.na")
-    assert records(stage, "acknowledge_alert", scene.LOW) == [("li.na", "Numbers are on their way.")]
+    assert records(stage, "acknowledge_alert", scene.LOW) == [
+        ("li.na", "Numbers are on their way.")
+    ]
     page.reload()
     expect(page.locator(".notice")).to_have_count(0)
 
