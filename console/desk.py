@@ -103,6 +103,11 @@ def find(view: DeskView | None, name: str) -> TaxpayerView | None:
     return next((one for one in taxpayers if one.taxpayer == name), None)
 
 
+def display_names(view: DeskView | None) -> Mapping[str, str]:
+    """What the taxpayers on the desk are called."""
+    return {} if view is None else {one.taxpayer: one.display_name for one in view.taxpayers}
+
+
 def by_weight(alerts: Mapping[str, Alert]) -> list[Alert]:
     """Alerts that stand: the worst first, of these what nobody looks after, then the newest."""
     return sorted(

@@ -62,6 +62,11 @@ class Failure:
         return _HTTP_STATUS.get(self.code, 502)
 
     @property
+    def spoken(self) -> bool:
+        """Whether a gateway said so, if only that it has no such call: it is there."""
+        return self.answered or self.code not in _NO_ANSWER
+
+    @property
     def undecided(self) -> bool:
         """Whether a write may or may not have taken effect."""
         return self.reason in _UNDECIDED or (not self.answered and self.code in _NO_ANSWER)

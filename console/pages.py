@@ -106,6 +106,7 @@ class Pages:
             "feed": self.feed,
             "view": self.feed.view,
             "standing": standing,
+            "display_names": desk.display_names(self.feed.view),
             "open_count": sum(one.state == Alert.STATE_RAISED for one in standing),
             "alerts_shown": ALERTS_SHOWN,
         }
