@@ -2,12 +2,13 @@
 
 import re
 import time
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
 from taxcontrol.admin.v1.alert_pb2 import Alert
 from tests.console import scene
-from tests.console.conftest import Stage, Visitor
+from tests.console.conftest import Stage, Visitor, console
 
 
 def marked(page: Page) -> bool:
@@ -112,3 +113,51 @@ def test_the_page_stays_while_the_gateway_restarts_and_heals_by_itself(
     expect(page.locator(".pill")).to_contain_text("Live")
     expect(page.locator("#row-9")).to_have_count(0)
     assert marked(page)
+
+
+def test_a_tab_that_nobody_looks_at_holds_no_stream_and_is_whole_when_looked_at(
+    stage: Stage, visitor: Visitor
+) -> None:
+    page = visitor.open("/")
+    expect(page.locator("html")).to_have_attribute("data-stream", "open")
+    look_away(page, hidden=True)
+
+    def change() -> None:
+        stage.gateway.view.issued_per_minute = 9_999
+
+    with page.expect_request("**/live/overview"):
+        stage.gateway.changing(change)
+        watcher = visitor.open("/")
+        expect(watcher.locator(".vitals")).to_contain_text("9,999")
+        assert "9,999" not in page.locator(".vitals").inner_text()
+        look_away(page, hidden=False)
+
+    expect(page.locator(".vitals")).to_contain_text("9,999")
+
+
+def look_away(page: Page, *, hidden: bool) -> None:
+    """What a browser tells a page whose tab is left, or come back to."""
+    page.evaluate(
+        "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }",
+        hidden,
+    )
+
+
+def test_the_page_heals_over_a_restart_of_the_console(
+    stage: Stage, visitor: Visitor, tmp_path: Path
+) -> None:
+    first = console(tmp_path / "first.log", "--target", stage.serving.target)
+    address = first.start()
+    second = console(tmp_path / "second.log", "--target", stage.serving.target, "--listen", address)
+    visitor.origin = f"http://{address}"
+    page = visitor.open("/")
+    try:
+        expect(page.locator("html")).to_have_attribute("data-stream", "open")
+        assert first.stop() == 0
+        expect(page.locator(".pill")).to_contain_text("Console not reached; trying again")
+        second.start()
+        expect(page.locator(".pill")).to_contain_text("Live")
+        page.close()
+    finally:
+        second.stop()
