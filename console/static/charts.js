@@ -126,7 +126,8 @@
     const times = kind.bars ? data.hours : data.times;
     const series = [times, kind.value(data)];
     frame(element);
-    element.span = [data.start, data.end];
+    // The bar of an hour needs the whole of it.
+    element.span = [data.start, kind.bars ? Math.ceil(data.end / 3600) * 3600 : data.end];
     element.querySelector(".chart-empty").hidden = times.length > 0;
     const old = charts.get(element);
     if (old) {

@@ -102,6 +102,7 @@ def test_the_page_stays_while_the_gateway_restarts_and_heals_by_itself(
     expect(banner).to_contain_text(re.compile(r"The gateway has been away since \d\d:\d\d"))
     expect(page.locator(".pill")).to_contain_text("Gateway away")
     expect(page.locator("main")).to_contain_text("18,412")
+    expect(page.locator(".stale")).to_have_count(1)
     elsewhere = visitor.open("/audit")
     expect(elsewhere.locator(".failure")).to_contain_text("UNAVAILABLE")
     elsewhere.close()
@@ -110,6 +111,7 @@ def test_the_page_stays_while_the_gateway_restarts_and_heals_by_itself(
     stage.serving.start()
 
     expect(banner).to_have_count(0)
+    expect(page.locator(".stale")).to_have_count(0)
     expect(page.locator(".pill")).to_contain_text("Live")
     expect(page.locator("#row-9")).to_have_count(0)
     assert marked(page)

@@ -60,7 +60,7 @@ def test_a_pause_is_tried_dry_stated_and_done_only_when_confirmed(
     effect = page.locator(".effect")
     expect(effect).to_contain_text("until somebody resumes the uploads")
     expect(effect).to_contain_text("18,412 events wait")
-    expect(effect).to_contain_text("The pause may last beyond that: issuing would stop.")
+    expect(effect).to_contain_text("The pause may last until issuing stops.")
     assert [one.reason for one in stage.gateway.dry] == ["The line is being mended."]
     assert records(stage, "pause_uploads", scene.RAILWAY) == []
 
