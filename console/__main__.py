@@ -7,6 +7,7 @@ asked for are not logged. Whatever an operator can mend ends in one sentence and
 import argparse
 import asyncio
 import dataclasses
+import logging
 import signal
 import socket
 import sys
@@ -31,6 +32,8 @@ def main() -> int:
         if arguments.check:
             print(config.effective(settings))  # noqa: T201 - the command's answer
             return 0
+        # A browser that hangs up in the middle of an event is no news.
+        logging.getLogger("asyncio").setLevel(logging.ERROR)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
         asyncio.run(_serve(settings))

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, s
 
 from sandbox.process import Process
 from tests.console import scene
-from tests.console.fake_gateway import FakeGateway, Serving
+from tests.console.fake_gateway import FakeGateway
+from tests.console.serving import Serving
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_ARGUMENTS = [

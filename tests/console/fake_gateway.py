@@ -7,24 +7,13 @@ What a write does it does once an id, tried dry it does nothing, and every watch
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
-from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.message import Message
-from google.rpc import code_pb2, error_details_pb2, status_pb2
-from grpc_status import rpc_status
+from google.rpc import code_pb2
 
-from taxcontrol.admin.v1 import (
-    alert_service_pb2,
-    audit_service_pb2,
-    desk_service_pb2,
-    device_service_pb2,
-    taxpayer_service_pb2,
-    upload_admin_service_pb2,
-)
 from taxcontrol.admin.v1.alert_pb2 import Alert
 from taxcontrol.admin.v1.alert_service_pb2 import (
     AcknowledgeAlertResponse,
@@ -46,23 +35,12 @@ from taxcontrol.admin.v1.upload_admin_service_pb2 import (
     ResumeUploadsResponse,
     SetUploadRateResponse,
 )
-from taxcontrol.v1 import invoice_service_pb2
 from taxcontrol.v1.invoice_pb2 import Invoice
 from taxcontrol.v1.invoice_query_pb2 import VerifyInvoiceResponse
 from taxcontrol.v1.invoice_service_pb2 import GetInvoiceResponse
-from tests.taxctl.handlers import add_service
+from tests.console.refusals import operator, refuse
 
-_SERVICES = (
-    (desk_service_pb2, "DeskService"),
-    (alert_service_pb2, "AlertService"),
-    (device_service_pb2, "DeviceService"),
-    (upload_admin_service_pb2, "UploadAdminService"),
-    (audit_service_pb2, "AuditService"),
-    (taxpayer_service_pb2, "TaxpayerService"),
-    (invoice_service_pb2, "InvoiceService"),
-)
 _LOOK_S = 0.2
-_STOP_S = 1.0
 
 
 @dataclass
@@ -165,7 +143,7 @@ class FakeGateway:
         changed = Alert()
         changed.CopyFrom(alert)
         changed.state = Alert.STATE_ACKNOWLEDGED
-        changed.acknowledged_by = _operator(context)
+        changed.acknowledged_by = operator(context)
         changed.acknowledge_reason = request.reason
         changed.acknowledge_time.GetCurrentTime()
         self._record(request, context, "acknowledge_alert", request.name)
@@ -319,7 +297,7 @@ class FakeGateway:
         self._done[request.request_id] = request.SerializeToString()
         record = AuditRecord(
             audit_id=len(self.audit) + 1,
-            actor=_operator(context),
+            actor=operator(context),
             action=action,
             target=target,
             reason=request.reason,
@@ -327,56 +305,3 @@ class FakeGateway:
         )
         record.act_time.GetCurrentTime()
         self.audit.append(record)
-
-
-class Serving:
-    """A fake gateway on a port of its own, which it keeps over restarts."""
-
-    def __init__(self, gateway: FakeGateway) -> None:
-        self._gateway = gateway
-        self._server: grpc.Server | None = None
-        self.port = 0
-
-    @property
-    def target(self) -> str:
-        """Where it is called."""
-        return f"127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Serve, on the port it had before if any."""
-        server = grpc.server(ThreadPoolExecutor(16), options=(("grpc.so_reuseport", 0),))
-        for module, service in _SERVICES:
-            add_service(server, module.DESCRIPTOR.services_by_name[service], self._gateway)
-        self.port = server.add_insecure_port(self.target)
-        server.start()
-        self._server = server
-
-    def stop(self) -> None:
-        """Stop, as a gateway that goes away: its watches break off."""
-        if self._server is not None:
-            self._server.stop(None).wait(_STOP_S)
-        self._server = None
-
-
-def refuse(context: grpc.ServicerContext, code: int, reason: str, **facts: str) -> NoReturn:
-    """End a call as the gateway does: one ErrorInfo, and the field where one is named."""
-    details = [
-        _packed(error_details_pb2.ErrorInfo(reason=reason, domain="taxcontrol", metadata=facts))
-    ]
-    if "field" in facts:
-        violation = error_details_pb2.BadRequest.FieldViolation(
-            field=facts["field"], reason="FIELD_RANGE", description="out of range"
-        )
-        details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
-    status = status_pb2.Status(code=code, message=f"refused as {reason}", details=details)
-    context.abort_with_status(rpc_status.to_status(status))
-
-
-def _operator(context: grpc.ServicerContext) -> str:
-    return str(dict(context.invocation_metadata()).get("operator", ""))
-
-
-def _packed(message: Message) -> Packed:
-    packed = Packed()
-    packed.Pack(message)
-    return packed

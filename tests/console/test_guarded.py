@@ -5,10 +5,10 @@ import re
 import httpx
 import pytest
 
-from tests.console import scene
+from tests.console import facts
 from tests.console.conftest import Stage
 
-PAUSE = f"/{scene.SHOP}/uploads/pause"
+PAUSE = f"/{facts.SHOP}/uploads/pause"
 FORM = {
     "step": "do",
     "until_s": "0",
@@ -28,7 +28,7 @@ def token(client: httpx.Client) -> str:
 
 def paused(stage: Stage) -> bool:
     """Whether the write took effect."""
-    return stage.gateway.taxpayer(scene.SHOP).upload.paused
+    return stage.gateway.taxpayer(facts.SHOP).upload.paused
 
 
 @pytest.mark.parametrize("given", ["", "forged"])
@@ -88,7 +88,7 @@ def test_another_name_is_not_answered(client: httpx.Client, host: str) -> None:
     answer = client.get("/", headers={"Host": host})
 
     assert answer.status_code == 421
-    assert scene.RAILWAY not in answer.text
+    assert facts.RAILWAY not in answer.text
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:1234", "LOCALHOST", "[::1]:80"])
@@ -98,7 +98,7 @@ def test_its_own_names_are(client: httpx.Client, host: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/alerts", "/nowhere", f"/{scene.INVOICE}", "/static/console.css", "/alerts/nothing"],
+    ["/", "/alerts", "/nowhere", f"/{facts.INVOICE}", "/static/console.css", "/alerts/nothing"],
 )
 def test_every_answer_binds_the_browser(client: httpx.Client, path: str) -> None:
     headers = client.get(path).headers
@@ -125,7 +125,7 @@ def test_the_session_is_kept_from_scripts_and_other_sites(client: httpx.Client) 
 def test_who_comes_by_a_link_of_another_site_keeps_the_session(client: httpx.Client) -> None:
     arriving = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
 
-    answer = client.get(f"/{scene.LOW}", headers=arriving)
+    answer = client.get(f"/{facts.LOW}", headers=arriving)
 
     assert 'http-equiv="refresh"' in answer.text
     assert "set-cookie" not in answer.headers
@@ -153,9 +153,9 @@ def test_a_body_of_any_size_is_not_read(client: httpx.Client) -> None:
     "path",
     [
         "/taxpayers/nobody",
-        f"/{scene.RAILWAY}?hours=25",
-        f"/{scene.RAILWAY}?hours=%D9%A2",
-        f"/{scene.RAILWAY}/uploads/stop",
+        f"/{facts.RAILWAY}?hours=25",
+        f"/{facts.RAILWAY}?hours=%D9%A2",
+        f"/{facts.RAILWAY}/uploads/stop",
         "/alerts/%3Cscript%3E",
         "/static/../config.py",
     ],
@@ -169,8 +169,8 @@ def test_an_address_that_names_nothing_is_not_found(client: httpx.Client, path: 
     [
         ("/alerts/404", 404, "ALERT_NOT_FOUND"),
         ("/taxpayers/91110000AYTLHUJ0EX", 404, "TAXPAYER_NOT_FOUND"),
-        (f"/{scene.RAILWAY}/devices/1", 404, "DEVICE_NOT_FOUND"),
-        (f"/{scene.RAILWAY}/invoices/1", 404, "INVOICE_NOT_FOUND"),
+        (f"/{facts.RAILWAY}/devices/1", 404, "DEVICE_NOT_FOUND"),
+        (f"/{facts.RAILWAY}/invoices/1", 404, "INVOICE_NOT_FOUND"),
     ],
 )
 def test_what_the_gateway_refuses_is_shown_by_name(

@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from taxcontrol.admin.v1.alert_pb2 import Alert
-from tests.console import scene
+from tests.console import facts
 from tests.console.conftest import Stage, Visitor, console
 
 
@@ -28,12 +28,12 @@ def test_figures_follow_without_a_reload(stage: Stage, visitor: Visitor) -> None
 
     def change() -> None:
         stage.gateway.view.issued_per_minute = 4321
-        stage.gateway.taxpayer(scene.RAILWAY).stock[1].available_count = 1234
+        stage.gateway.taxpayer(facts.RAILWAY).stock[1].available_count = 1234
 
     stage.gateway.changing(change)
 
     expect(page.locator(".vitals")).to_contain_text("4,321")
-    row = page.locator(f"#stock-{scene.RAILWAY.split('/')[1]}-0-026")
+    row = page.locator(f"#stock-{facts.RAILWAY.split('/')[1]}-0-026")
     expect(row).to_contain_text("1,234")
     assert marked(page)
 
@@ -67,7 +67,7 @@ def test_a_new_alert_is_shown_counted_and_announced_and_goes_when_it_is_over(
             state=Alert.STATE_RAISED,
             severity=Alert.SEVERITY_CRITICAL,
             message="Device <1> does not sign.",
-            raise_time=scene.at(time.time()),
+            raise_time=facts.at(time.time()),
         )
     )
 
@@ -92,7 +92,7 @@ def test_all_tabs_share_one_watch_of_the_gateway(stage: Stage, visitor: Visitor)
 def test_the_page_stays_while_the_gateway_restarts_and_heals_by_itself(
     stage: Stage, visitor: Visitor
 ) -> None:
-    page = visitor.open(f"/{scene.RAILWAY}")
+    page = visitor.open(f"/{facts.RAILWAY}")
     mark(page)
     expect(page.locator("html")).to_have_attribute("data-charts", "drawn")
 
