@@ -194,6 +194,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "recall_stock": _("recalled stock"),
     "return_stock": _("returned stock"),
     "void_blank_number": _("voided a blank number"),
+    "void_invoice": _("voided an invoice"),
+    "answer": _("answered"),
     "set_stock_threshold": _("set a stock threshold"),
     "set_offline_limits": _("set offline limits"),
     "summarise_period": _("summarised a month"),
