@@ -3,8 +3,10 @@
 PYTHON := .venv/bin/python
 CYCLES ?= 300
 ROWS ?= 1000000
+CONSOLE ?= http://127.0.0.1:8080
 
-.PHONY: help setup test-tools demo serve test crash plans bench bench-hsm lint format gen clean
+.PHONY: help setup test-tools demo serve console screenshots test crash plans bench bench-hsm lint \
+	format gen clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +22,12 @@ demo: setup ## Run the main job end to end on real components and check the book
 
 serve: setup ## Run a gateway and both simulators in the foreground with the sample taxpayers ready
 	@$(PYTHON) -m sandbox serve
+
+console: setup ## Run a gateway on which something happens, and the operator's page; prints its address
+	@$(PYTHON) -m sandbox console
+
+screenshots: setup ## Take the pictures of docs/ from the page that `make console` shows at CONSOLE
+	@$(PYTHON) -m console.screenshot --url $(CONSOLE)
 
 test: setup test-tools ## Run all tests
 	@$(PYTHON) -m pytest -q
@@ -47,8 +55,9 @@ format: setup ## Format the code
 	@.venv/bin/ruff check --fix --quiet . || true
 	@.venv/bin/ruff format .
 
-gen: setup ## Write the code of the contract beside the .proto files
+gen: setup ## Write the code of the contract beside the .proto files, and the console's catalog
 	@proto/generate.sh
+	@$(PYTHON) -m console.translate
 
 clean: ## Remove what was made here: .venv, var, caches
 	@rm -rf .venv var *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""``python -m sandbox demo`` and ``python -m sandbox serve``."""
+"""``python -m sandbox demo``, ``python -m sandbox serve`` and ``python -m sandbox console``."""
 
 import argparse
 import signal
@@ -7,7 +7,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from sandbox import demo, serve
+from sandbox import demo, page, serve
 from sandbox.layout import ROOT
 
 _INTERRUPTED = 130
@@ -27,12 +27,18 @@ def main() -> int:
                 simulator_listen=f"127.0.0.1:{arguments.simulator_port}",
                 finance_listen=f"127.0.0.1:{arguments.finance_port}",
             )
+        if arguments.what == "console":
+            return page.run(
+                folder=arguments.folder,
+                listen=f"127.0.0.1:{arguments.port}",
+                console_listen=f"127.0.0.1:{arguments.console_port}",
+            )
         return demo.run(
             invoice_count=arguments.invoices, caller_count=arguments.callers, keep=arguments.keep
         )
     except KeyboardInterrupt:
-        if arguments.what == "serve":
-            print("serve: stopped")
+        if arguments.what != "demo":
+            print(f"{arguments.what}: stopped")
             return 0
         print("demo: FAILED stopped before the end")
         return _INTERRUPTED
@@ -62,6 +68,12 @@ def _arguments() -> argparse.Namespace:
     )
     part.add_argument(
         "--folder", type=Path, default=ROOT / "var" / "serve", help="kept between runs"
+    )
+    part = parts.add_parser("console", help="the operator's page before a busy gateway")
+    part.add_argument("--port", type=_port, default=0, help="of the gateway")
+    part.add_argument("--console-port", type=_port, default=8080, help="of the page")
+    part.add_argument(
+        "--folder", type=Path, default=ROOT / "var" / "console", help="kept between runs"
     )
     return parser.parse_args()
 

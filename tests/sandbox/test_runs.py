@@ -1,4 +1,4 @@
-"""``demo`` and ``serve`` as processes: they do the whole job, and leave nothing running."""
+"""``demo``, ``serve`` and ``console`` as processes: they do the whole job, and leave nothing running."""
 
 import os
 import re
@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 
 from sandbox.layout import ROOT
@@ -126,6 +127,23 @@ def test_serve_is_ready_says_how_and_keeps_its_data(folder: Path) -> None:
 
     assert machine_numbers[0] == machine_numbers[1]
     assert len(machine_numbers[0]) == 6
+
+
+def test_console_opens_the_page_on_a_gateway_and_stops_both(folder: Path) -> None:
+    arguments = ("console", "--console-port", "0", "--folder", str(folder / "s"))
+    process = start(*arguments, tmp_path=folder)
+    said = lines_until(process, "Ctrl-C stops everything")
+    found = re.search(r"^console: (http://\S+)", "".join(said), re.MULTILINE)
+    assert found is not None
+
+    answer = httpx.get(found[1], headers={"Accept-Language": "en"}, trust_env=False)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=_WAIT_S)
+
+    assert answer.status_code == 200
+    assert "<h1>Overview</h1>" in answer.text
+    assert process.returncode == 0, err
+    assert "console: stopped" in out
 
 
 @pytest.mark.parametrize("option", PORTS)
