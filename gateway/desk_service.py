@@ -1,11 +1,12 @@
 """The servicer of ``DeskService``: the desk as a stream, and how it came about."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
 import grpc
 
 from gateway import convert, requests
+from gateway.alerts.engine import AlertEngine
 from gateway.change_hub import ChangeHub
 from gateway.clock import Clock
 from gateway.desk import wire
@@ -23,20 +24,12 @@ from taxcontrol.admin.v1 import desk_pb2, desk_service_pb2_grpc
 from taxcontrol.admin.v1 import desk_service_pb2 as pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Alerts = Callable[[], tuple[Mapping[str, wire.Standing], wire.Standing]]
-"""Answers the alerts that stand: of each taxpayer by tax number, and of all."""
-
 _SILENCE_S: Final = 15.0
 _INTERVAL_MS_DEFAULT: Final = 1000
 _INTERVAL_MS_MIN: Final = 200
 _INTERVAL_MS_MAX: Final = 60_000
 _SAMPLE_COUNT_MAX: Final = 2000
 _DAY_S: Final = 86_400
-
-
-def no_alerts() -> tuple[Mapping[str, wire.Standing], wire.Standing]:
-    """Answer that none stand."""
-    return {}, wire.NONE_STANDING
 
 
 class DeskServicer(desk_service_pb2_grpc.DeskServiceServicer):
@@ -47,7 +40,7 @@ class DeskServicer(desk_service_pb2_grpc.DeskServiceServicer):
         *,
         surveyor: Surveyor,
         hub: ChangeHub,
-        alerts: Alerts,
+        alerts: AlertEngine,
         ledger: Ledger,
         registry: Registry,
         clock: Clock,
@@ -124,13 +117,13 @@ class DeskServicer(desk_service_pb2_grpc.DeskServiceServicer):
             if line.tenant == self._tenant and tax_number in ("", line.tax_number)
         ]
         lines.sort(key=wire.urgency)
-        alerts, standing = self._alerts()
+        alerts = self._alerts.counts
         return wire.view(
             survey,
             lines[:count_max],
             left_out_count=max(0, len(lines) - count_max),
-            alerts=alerts,
-            standing=standing,
+            alerts=alerts.by_taxpayer,
+            standing=alerts.all,
         )
 
 

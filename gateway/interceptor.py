@@ -35,6 +35,7 @@ _ALWAYS = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 _ENDLESS = (
     "/taxcontrol.v1.InvoiceService/WatchInvoices",
     "/taxcontrol.admin.v1.DeskService/WatchDesk",
+    "/taxcontrol.admin.v1.AlertService/WatchAlerts",
 )
 
 

@@ -11,7 +11,6 @@ from gateway.desk.opening import Desk
 from gateway.draw import Drawer
 from gateway.issue import Issuer
 from gateway.metrics.measures import Measures
-from gateway.metrics.sources import AlertCounts
 from gateway.reading import Reading
 from gateway.registry import Registry
 from gateway.return_stock import Returner
@@ -62,4 +61,3 @@ class Workings:
     uploader: Uploader
     reading: Reading
     desk: Desk
-    alert_counts: Callable[[], AlertCounts | None] | None = None

@@ -23,6 +23,7 @@ class Reading:
     watcher: Watcher
     verifier: Verifier
     hub: ChangeHub
+    tokens: Tokens
 
 
 async def open_reading(
@@ -43,4 +44,5 @@ async def open_reading(
             ledger=ledger, limit=CallerLimit(config.verify.calls_per_minute, clock=clock)
         ),
         hub=hub,
+        tokens=tokens,
     )

@@ -26,7 +26,7 @@ from gateway.issue import Issuer
 from gateway.metrics.gathering import Gathering
 from gateway.metrics.listener import Listener
 from gateway.metrics.measures import Measures
-from gateway.metrics.sources import IssueQueue, Sources
+from gateway.metrics.sources import AlertCounts, IssueQueue, Sources
 from gateway.parts import TENANT, Parts, Workings
 from gateway.reading import open_reading
 from gateway.registry import Registry
@@ -168,6 +168,7 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             measures=parts.measures,
             uploader=uploader,
             drawer=drawer,
+            tenant=TENANT,
         )
         workings = Workings(
             registry=registry,
@@ -220,7 +221,7 @@ def _sources(parts: Parts, workings: Workings, serving: Serving) -> Sources:
         device=parts.device,
         store=parts.store,
         survey=lambda: workings.desk.surveyor.latest,
-        alerts=workings.alert_counts,
+        alerts=lambda: AlertCounts(standing=workings.desk.alerts.counts.by_kind),
         spans=None if parts.tracer is None else parts.tracer.counts,
     )
 

@@ -4,8 +4,9 @@ import asyncio
 
 import grpc
 
+from gateway.alert_service import AlertServicer
 from gateway.audit_service import AuditServicer
-from gateway.desk_service import DeskServicer, no_alerts
+from gateway.desk_service import DeskServicer
 from gateway.health import Need
 from gateway.invoice_service import InvoiceServicer
 from gateway.issue_stream import IssueStreams
@@ -19,6 +20,8 @@ from gateway.stock_service import StockServicer
 from gateway.taxpayer_service import TaxpayerServicer
 from gateway.upload_admin_service import UploadAdminServicer
 from taxcontrol.admin.v1 import (
+    alert_service_pb2,
+    alert_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
     desk_service_pb2,
@@ -52,6 +55,7 @@ NEEDS = {
         Need.LEDGER
     ),
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name: Need.LEDGER,
+    alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"].full_name: Need.LEDGER,
     desk_service_pb2.DESCRIPTOR.services_by_name["DeskService"].full_name: Need.LEDGER,
 }
 
@@ -125,11 +129,24 @@ def add_servicers(
     audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
         AuditServicer(ledger=ledger, tenant=TENANT), server
     )
+    alert_service_pb2_grpc.add_AlertServiceServicer_to_server(
+        AlertServicer(
+            engine=workings.desk.alerts,
+            delivery=workings.desk.delivery,
+            hub=workings.desk.alert_hub,
+            tokens=reading.tokens,
+            ledger=ledger,
+            registry=registry,
+            clock=clock,
+            tenant=TENANT,
+        ),
+        server,
+    )
     desk_service_pb2_grpc.add_DeskServiceServicer_to_server(
         DeskServicer(
             surveyor=workings.desk.surveyor,
             hub=workings.desk.hub,
-            alerts=no_alerts,
+            alerts=workings.desk.alerts,
             ledger=ledger,
             registry=registry,
             clock=clock,

@@ -44,7 +44,7 @@ class Serving:
     def __init__(self, parts: Parts, workings: Workings) -> None:
         self._config = parts.config.server
         self._clock = parts.clock
-        self._hubs = (workings.reading.hub, workings.desk.hub)
+        self._hubs = (workings.reading.hub, workings.desk.hub, workings.desk.alert_hub)
         self._interceptor = Interceptor(parts.measures, parts.tracer)
         self._server = grpc.aio.server(interceptors=[self._interceptor], options=_OPTIONS)
         health_servicer = health.aio.HealthServicer()

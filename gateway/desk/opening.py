@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.alerts.engine import AlertEngine, Deliverer, NoDelivery
 from gateway.authorities import Authorities
 from gateway.change_hub import ChangeHub
 from gateway.clock import Clock
@@ -23,11 +24,14 @@ DESK: Final = "desk"
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The parts. ``hub`` wakes watches of the desk; ``vitals`` are written by health."""
+    """The parts. The hubs wake watches of the desk and of alerts; ``vitals`` are written by health."""
 
     surveyor: Surveyor
     hub: ChangeHub
     vitals: Vitals
+    alerts: AlertEngine
+    alert_hub: ChangeHub
+    delivery: Deliverer
 
 
 async def open_desk(
@@ -41,10 +45,11 @@ async def open_desk(
     measures: Measures,
     uploader: Uploader,
     drawer: Drawer,
+    tenant: str,
 ) -> Desk:
     """Begin to look and to fill up; ``stack`` ends both. The ledger and the drawer are started."""
     vitals = Vitals()
-    hub = ChangeHub(config.watch_count_max, watch_count_max_per_taxpayer=config.watch_count_max)
+    hub = _hub(config)
     surveyor = Surveyor(
         ledger=ledger,
         uploader=uploader,
@@ -57,10 +62,22 @@ async def open_desk(
         watched=hub.heard,
     )
     replenisher = Replenisher(ledger=ledger, drawer=drawer, clock=clock)
-    surveyor.tell(lambda _: hub.stir((DESK,)))
+    delivery = NoDelivery()
+    alert_hub = _hub(config)
+    alerts = AlertEngine(
+        ledger=ledger, hub=alert_hub, delivery=delivery, clock=clock, tenant=tenant
+    )
+    surveyor.tell(alerts.hear)
     surveyor.tell(replenisher.hear)
+    surveyor.tell(lambda _: hub.stir((DESK,)))
+    await alerts.start()
+    stack.push_async_callback(alerts.close)
     await replenisher.start()
     stack.push_async_callback(replenisher.close)
     await surveyor.start()
     stack.push_async_callback(surveyor.close)
-    return Desk(surveyor, hub, vitals)
+    return Desk(surveyor, hub, vitals, alerts, alert_hub, delivery)
+
+
+def _hub(config: DeskConfig) -> ChangeHub:
+    return ChangeHub(config.watch_count_max, watch_count_max_per_taxpayer=config.watch_count_max)

@@ -1,0 +1,132 @@
+"""From what is wrong now and what stands to what has to be said: raised once, resolved once, no flapping.
+
+An alert is raised as soon as its condition holds. It is resolved once the condition has been gone for a
+minute. Its severity rises at once, and falls when it has been lower for five minutes. Its forecast is told
+anew when it has moved by more than ten minutes and a tenth of what is left: at once when issuing stops
+sooner, every ten minutes otherwise.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from gateway.alerts.conditions import Condition, Severity
+from gateway.alerts.messages import sentences
+from ledger.alert_records import AlertNews, AlertPlace, AlertRecord
+
+_GONE_S: Final = 60.0
+_LOWER_S: Final = 300.0
+_MOVED_S: Final = 600.0
+_MOVED_SHARE: Final = 0.1
+
+
+class Hysteresis:
+    """Remembers since when conditions have been gone or milder, from one look to the next."""
+
+    def __init__(self) -> None:
+        self._gone_since: dict[AlertPlace, float] = {}
+        self._lower_since: dict[AlertPlace, float] = {}
+
+    def judge(
+        self,
+        standing: Iterable[AlertRecord],
+        found: Mapping[AlertPlace, Condition],
+        now: float,
+    ) -> list[AlertNews]:
+        """Return what has to be stored, in the order it is to be stored in."""
+        stands = {alert.place: alert for alert in standing}
+        news = []
+        for place, alert in stands.items():
+            condition = found.get(place)
+            said = (
+                self._gone(alert, now) if condition is None else self._still(alert, condition, now)
+            )
+            if said is not None:
+                news.append(said)
+        for place, condition in found.items():
+            if place not in stands and condition.holds:
+                news.append(_said("RAISED", condition, now, now, condition.severity))
+        self._forget(stands)
+        return news
+
+    def _gone(self, alert: AlertRecord, now: float) -> AlertNews | None:
+        since = self._gone_since.setdefault(alert.place, now)
+        if now < since:  # the clock was set back
+            self._gone_since[alert.place] = now
+            return None
+        if now - since < _GONE_S:
+            return None
+        return AlertNews(
+            what="RESOLVED",
+            place=alert.place,
+            raised_at=alert.raised_at,
+            at=now,
+            severity=alert.severity,
+            message=alert.message,
+            message_zh=alert.message_zh,
+            facts=alert.facts,
+            limit_at=alert.limit_at,
+            drained_at=alert.drained_at,
+        )
+
+    def _still(self, alert: AlertRecord, condition: Condition, now: float) -> AlertNews | None:
+        self._gone_since.pop(alert.place, None)
+        severity = self._severity(alert, condition, now)
+        if severity is Severity[alert.severity] and not _worth_telling(alert, condition, now):
+            return None
+        return _said("UPDATED", condition, alert.raised_at, now, severity)
+
+    def _severity(self, alert: AlertRecord, condition: Condition, now: float) -> Severity:
+        stands = Severity[alert.severity]
+        if condition.severity >= stands:
+            self._lower_since.pop(alert.place, None)
+            return condition.severity
+        since = self._lower_since.setdefault(alert.place, now)
+        if now < since:
+            self._lower_since[alert.place] = since = now
+        if now - since < _LOWER_S:
+            return stands
+        self._lower_since.pop(alert.place, None)
+        return condition.severity
+
+    def _forget(self, stands: Mapping[AlertPlace, AlertRecord]) -> None:
+        for kept in (self._gone_since, self._lower_since):
+            for place in kept.keys() - stands.keys():
+                del kept[place]
+
+
+def _worth_telling(alert: AlertRecord, condition: Condition, now: float) -> bool:
+    """Whether its forecast has moved: one that came nearer at once, all else when it is a while ago."""
+    limit_moved = _moved(alert.limit_at, condition.limit_at, now)
+    if limit_moved and (condition.limit_at or now) < (alert.limit_at or float("inf")):
+        return True
+    if 0 <= now - alert.updated_at < _MOVED_S:
+        return False
+    return limit_moved or _moved(alert.drained_at, condition.drained_at, now)
+
+
+def _moved(told: float | None, now_said: float | None, now: float) -> bool:
+    """Whether a forecast is another than the one that was told."""
+    if told is None or now_said is None:
+        return told is not now_said
+    if told <= now and now_said <= now:
+        return False
+    left_s = max(0.0, told - now)
+    return abs(now_said - told) > max(_MOVED_S, _MOVED_SHARE * left_s)
+
+
+def _said(
+    what: str, condition: Condition, raised_at: float, now: float, severity: Severity
+) -> AlertNews:
+    message, message_zh = sentences(condition, now)
+    return AlertNews(
+        what=what,
+        place=condition.place,
+        raised_at=raised_at,
+        at=now,
+        severity=severity.name,
+        message=message,
+        message_zh=message_zh,
+        facts={name: str(value) for name, value in condition.facts.items()},
+        limit_at=condition.limit_at,
+        drained_at=condition.drained_at,
+    )
