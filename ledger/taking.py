@@ -14,11 +14,13 @@ from invoice.lifecycle import InvoiceState
 from ledger.bindings import ISSUE
 from ledger.bulk import Bulk
 from ledger.meters import Load, add_reserved
+from ledger.month_totals import Month, MonthTotals
 from ledger.records import Entry, Reservation, Reserved
 from ledger.reds import Reds
 from ledger.secrets import buyer_digest
 from ledger.segments import open_segments, store_taken
 from ledger.values import Value
+from quota.period import period_of
 from stock.segment import take_across
 
 _BIND = Bulk(
@@ -74,6 +76,7 @@ class Taking:
     loads: defaultdict[int, Load] = field(default_factory=lambda: defaultdict(lambda: Load(0, 0)))
     issue_times: dict[int, int] = field(default_factory=dict)
     nexts: list[Value] = field(default_factory=list)
+    totals: MonthTotals = field(default_factory=MonthTotals)
     clamped_s: float = 0.0
     _unknown: list[tuple[int, Reservation]] = field(default_factory=list)
 
@@ -92,6 +95,9 @@ class Taking:
         waiting = iter(takers)
         served: list[Entry] = []
         issue_time = max(int(self.now), counter.last_issue_time)
+        month = Month(
+            name.tax_number, counter.machine_number or "", name.type, period_of(issue_time)
+        )
         for part in take_across(segments, len(takers)):
             code = part.segment.code
             self.nexts += (part.segment.segment_id, part.segment.next)
@@ -100,6 +106,7 @@ class Taking:
                 entry = self._write(item, counter, code=code, number=number, issue_time=issue_time)
                 self.answers[at] = Reserved(entry=entry)
                 served.append(entry)
+                self.totals.add(month, item.kind.name, item.net_fen, item.tax_fen, item.rates)
         for at, _ in waiting:
             self.answers[at] = Reserved(error=_exhausted(name))
         if served:
@@ -128,6 +135,7 @@ class Taking:
         _CONTENT.run(connection, self.contents)
         store_taken(connection, self.nexts)
         add_reserved(connection, self.loads, self.issue_times)
+        self.totals.store(connection)
         if self.reds is not None:
             self.reds.store(connection)
         for stored in (self.bound, self.journal, self.contents, self.nexts):

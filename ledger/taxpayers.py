@@ -16,6 +16,7 @@ from ledger.records import (
 )
 from ledger.values import Json, fetch, fetch_one, from_json, to_json
 from quota.offline import OfflineLimits
+from quota.period import period_of
 
 _COLUMNS = """
 SELECT tax_number, tenant, name, address_phone, bank_account, version, age_hours_max,
@@ -36,7 +37,7 @@ _DEVICES = """
 SELECT machine_number, kind FROM device WHERE tax_number = ? ORDER BY machine_number
 """
 _KEYS = """
-SELECT key_id, label, algorithm, public_key, certificate, active
+SELECT key_id, label, algorithm, public_key, certificate, active, activated_at
   FROM device_key WHERE tax_number = ? AND machine_number = ? ORDER BY key_id
 """
 _ADD = """
@@ -52,13 +53,16 @@ VALUES (?, ?, ?, ?, ?)
 _ADD_DEVICE = "INSERT INTO device (tax_number, machine_number, kind) VALUES (?, ?, ?)"
 _ADD_KEY = """
 INSERT INTO device_key (tax_number, machine_number, key_id, label, algorithm, public_key,
-    certificate, active)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    certificate, active, activated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ADD_POINT = """
 INSERT INTO point (tax_number, point, machine_number, organisation) VALUES (?, ?, ?, ?)
 """
-_ADD_METER = "INSERT INTO meter (tax_number, machine_number, type) VALUES (?, ?, ?)"
+_ADD_METER = """
+INSERT INTO meter (tax_number, machine_number, type, open_period, summarised_at)
+VALUES (?, ?, ?, ?, ?)
+"""
 
 
 def register(
@@ -157,10 +161,12 @@ def _store_device(
                 key.public_key,
                 key.certificate,
                 int(key.active),
+                key.activated_at,
             ),
         )
     for type_code in sorted(record.taxpayer.grants):
-        connection.execute(_ADD_METER, (*name, type_code))
+        began = period_of(record.registered_at), record.registered_at
+        connection.execute(_ADD_METER, (*name, type_code, *began))
 
 
 def _record(  # noqa: PLR0917 - the columns of a row
@@ -247,6 +253,7 @@ def _keys(
             public_key=row[3],
             certificate=row[4],
             active=bool(row[5]),
+            activated_at=row[6],
         )
         for row in rows
     )
