@@ -8,6 +8,7 @@ from gateway.clock import Clock
 from gateway.config import Config
 from gateway.draw import Drawer
 from gateway.issue import Issuer
+from gateway.periods import Summariser
 from gateway.reading import Reading
 from gateway.registry import Registry
 from gateway.return_stock import Returner
@@ -41,5 +42,6 @@ class Workings:
     voids: Voids
     drawer: Drawer
     returner: Returner
+    summariser: Summariser
     uploader: Uploader
     reading: Reading

@@ -5,6 +5,7 @@ import asyncio
 import grpc
 
 from gateway.audit_service import AuditServicer
+from gateway.device_service import DeviceParts, DeviceServicer
 from gateway.health import Need
 from gateway.invoice_service import InvoiceServicer
 from gateway.issue_stream import IssueStreams
@@ -13,6 +14,7 @@ from gateway.parts import TENANT, Parts, Workings
 from gateway.prepare import Preparer
 from gateway.register import Registrar
 from gateway.reverse import Reversal
+from gateway.rotate import Rotator
 from gateway.stock_admin_service import StockAdminServicer
 from gateway.stock_service import StockServicer
 from gateway.taxpayer_service import TaxpayerServicer
@@ -20,6 +22,8 @@ from gateway.upload_admin_service import UploadAdminServicer
 from taxcontrol.admin.v1 import (
     audit_service_pb2,
     audit_service_pb2_grpc,
+    device_service_pb2,
+    device_service_pb2_grpc,
     stock_admin_service_pb2,
     stock_admin_service_pb2_grpc,
     taxpayer_service_pb2,
@@ -47,6 +51,9 @@ NEEDS = {
     ),
     upload_admin_service_pb2.DESCRIPTOR.services_by_name["UploadAdminService"].full_name: (
         Need.LEDGER
+    ),
+    device_service_pb2.DESCRIPTOR.services_by_name["DeviceService"].full_name: (
+        Need.LEDGER_AND_DEVICE
     ),
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name: Need.LEDGER,
 }
@@ -109,6 +116,25 @@ def add_servicers(
     upload_admin_service_pb2_grpc.add_UploadAdminServiceServicer_to_server(
         UploadAdminServicer(
             uploader=workings.uploader, ledger=ledger, registry=registry, clock=clock, tenant=TENANT
+        ),
+        server,
+    )
+    device_service_pb2_grpc.add_DeviceServiceServicer_to_server(
+        DeviceServicer(
+            DeviceParts(
+                summariser=workings.summariser,
+                rotator=Rotator(
+                    ledger=ledger,
+                    registry=registry,
+                    signer=parts.signer,
+                    authorities=parts.authorities,
+                ),
+                ledger=ledger,
+                signer=parts.signer,
+                authorities=parts.authorities,
+                clock=clock,
+                tenant=TENANT,
+            )
         ),
         server,
     )
