@@ -6,7 +6,7 @@ amounts are not measured.
 
 import json
 from collections import defaultdict
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -110,7 +110,8 @@ def taken_before(
 ) -> dict[str, int]:
     """Return how many numbers were used up in earlier months, by type."""
     whose = {"tax_number": tax_number, "machine_number": machine_number, "month": period}
-    return dict(connection.execute(_TAKEN_BEFORE, whose).fetchall())
+    rows: list[tuple[Any, ...]] = connection.execute(_TAKEN_BEFORE, whose).fetchall()
+    return {row[0]: row[1] for row in rows}
 
 
 def drawn(
@@ -131,18 +132,16 @@ def missing(connection: apsw.Connection, tax_number: str, type_: str, count_max:
     """Return the first numbers without an accepted event below others of their grant that have one."""
     found: list[str] = []
     whose = {"tax_number": tax_number, "type": type_}
-    for code, prefix, width, first, count in connection.execute(_MISSING_OF, whose).fetchall():
+    grants: list[tuple[Any, ...]] = connection.execute(_MISSING_OF, whose).fetchall()
+    for code, prefix, width, first, count in grants:
         place = {"code": code, "prefix": prefix, "width": width}
-        back = connection.execute(_RETURNED_IN, place).fetchall()
+        back: list[tuple[Any, ...]] = connection.execute(_RETURNED_IN, place).fetchall()
         digits = width - len(prefix)
         ends = {"first": f"{prefix}{first:0{digits}d}"}
         ends["last"] = f"{prefix}{first + count - 1:0{digits}d}"
-        had = [
-            int(number[len(prefix) :])
-            for (number,) in connection.execute(
-                _HAD, {"tax_number": tax_number, "code": code} | ends
-            )
-        ]
+        whose_numbers = {"tax_number": tax_number, "code": code} | ends
+        numbers: list[tuple[Any, ...]] = connection.execute(_HAD, whose_numbers).fetchall()
+        had = [int(row[0][len(prefix) :]) for row in numbers]
         due = first
         for running in had:
             for number in range(due, running):

@@ -179,6 +179,22 @@ async def test_what_is_not_accepted_stands_in_the_way_and_is_counted(office: Mon
         assert await desk.findings() == []
 
 
+async def test_a_device_that_is_not_is_not_found(office: MonthOffice) -> None:
+    seller = _seller()
+    await office.go_to(MID_MARCH)
+    async with office.gateway() as desk:
+        await desk.open_shop(seller)
+        other = f"{seller.name}/devices/661999999999"
+        monitored = desk.devices.GetMonitorInfo(
+            device_service_pb2.GetMonitorInfoRequest(name=other)
+        )
+
+        for work in (_summarise(desk, other), monitored):
+            refusal = await _refused(work)
+            assert refusal.reason == "DEVICE_NOT_FOUND"
+            assert refusal.facts["machine_number"] == "661999999999"
+
+
 async def test_tried_dry_nothing_changes(office: MonthOffice) -> None:
     seller = _seller()
     await office.go_to(MID_MARCH)
@@ -362,7 +378,7 @@ async def test_a_key_is_changed_under_sixteen_issuers(office: MonthOffice) -> No
         fresh = rotated.device.keys[0].key_id
         async with asyncio.timeout(20):
             while not any(one.key_id == fresh for one in issued):
-                await asyncio.sleep(0.01)
+                issued.append(await desk.issue(seller))
         stop.set()
         await asyncio.gather(*callers)
         again = await desk.devices.RotateKey(request)
