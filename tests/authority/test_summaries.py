@@ -73,8 +73,15 @@ class _Month:
         count = self.trader.grant.count
         right = {
             "type": self.trader.grant.type,
-            **{"opening": 0, "drawn": count, "returned": 0, "blue": 2, "blue_void": 1},
-            **{"red": 0, "red_void": 0, "blank_void": 1, "closing": count - 3},
+            "opening": 0,
+            "drawn": count,
+            "returned": 0,
+            "blue": 2,
+            "blue_void": 1,
+            "red": 0,
+            "red_void": 0,
+            "blank_void": 1,
+            "closing": count - 3,
             "totals": [_total(60_000, 1, 4_000, 240), _total(130_000, 1, 6_000, 1_060)],
         }
         return [right | changed]

@@ -167,12 +167,10 @@ async def test_a_rotated_key_makes_the_record_stale(path: Path) -> None:
         key_id="key-2", label="device-2", algorithm="P-256", public_key=b"p", certificate=b"c"
     )
 
-    replayed = await ledger.rotate_key(
-        DEVICE, key, binding=building.binding("rotate_key"), act=replace(ACT, at=LATER)
-    )
-    again = await ledger.rotate_key(
-        DEVICE, key, binding=building.binding("rotate_key"), act=replace(ACT, at=LATER + 9)
-    )
+    bound = building.binding("rotate_key")
+
+    replayed = await ledger.rotate_key(DEVICE, key, binding=bound, act=replace(ACT, at=LATER))
+    again = await ledger.rotate_key(DEVICE, key, binding=bound, act=replace(ACT, at=LATER + 9))
     stale = await building.commit(
         ledger, [], [building.a_reservation("r-9", version=record.taxpayer.version)]
     )
