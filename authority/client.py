@@ -22,6 +22,7 @@ from authority.port import (
     Acceptance,
     DeviceCertificate,
     Grant,
+    PeriodSummary,
     Registration,
     StockReturn,
     Submission,
@@ -209,6 +210,11 @@ class GrpcAuthority:
             wire.GetResultsRequest(tax_number=tax_number, acceptance_serials=acceptance_serials),
             lambda answer: tuple(messages.submission_result(each) for each in answer.submissions),
         )
+
+    async def summarise_period(self, summary: PeriodSummary) -> str:
+        """See the port."""
+        request = messages.summary_request(summary)
+        return await self._call(self._stub.SummarisePeriod, request, messages.summary_serial)
 
     async def _call(
         self,

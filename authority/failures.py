@@ -4,7 +4,7 @@ Rule of this file: *no* needs proof. Only codes that a server gives before it ac
 that carries the authority's own reason, are refusals; everything else leaves the effect unknown.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 from google.rpc import error_details_pb2
@@ -31,6 +31,14 @@ _REFUSAL_CODES = frozenset(
 )
 
 
+# What of a refusal its reader needs beside the reason.
+_FACTS_OF = {
+    "PERIOD_OUT_OF_ORDER": ("next_period",),
+    "PERIOD_INCOMPLETE": ("missing_count", "missing_numbers"),
+    "STATISTICS_MISMATCH": ("type", "field", "stated", "known"),
+}
+
+
 @dataclass(slots=True, kw_only=True)
 class Details:
     """What a failed call carries beside its code; ``reason`` is empty when not the authority's."""
@@ -38,6 +46,7 @@ class Details:
     reason: str = ""
     authority_time_s: float | None = None
     retry_s: float | None = None
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 def details_of(error: grpc.aio.AioRpcError) -> Details:
@@ -51,6 +60,8 @@ def details_of(error: grpc.aio.AioRpcError) -> Details:
         info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
         if packed.Unpack(info) and info.domain == DOMAIN:
             details.reason = info.reason
+            told = _FACTS_OF.get(info.reason, ())
+            details.facts = {name: info.metadata[name] for name in told if name in info.metadata}
             details.authority_time_s = _seconds(info.metadata.get("authority_time_ms", ""))
         elif packed.Unpack(retry):
             details.retry_s = max(0.0, retry.retry_delay.ToTimedelta().total_seconds())
@@ -61,7 +72,10 @@ def translate(error: grpc.aio.AioRpcError, details: Details, method: str) -> Inv
     """Return the named failure that ``error`` stands for."""
     code = error.code()
     sentence = f"{method}: {error.details() or code.name}"
-    facts = {"authority_reason": details.reason or code.name, "grpc_code": code.name}
+    facts = details.facts | {
+        "authority_reason": details.reason or code.name,
+        "grpc_code": code.name,
+    }
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and details.reason == "THROTTLED":
         return Throttled(sentence, retry_s=details.retry_s, **facts)
     if code in _REFUSAL_CODES:

@@ -12,6 +12,7 @@ from authority.port import (
     Grant,
     ItemResult,
     OfflineLimits,
+    PeriodSummary,
     RateWindow,
     Registration,
     StockReturn,
@@ -22,7 +23,7 @@ from authority.port import (
     Verdict,
 )
 from invoice.document import Party
-from taxcontrol.authority.v1 import authority_pb2, authority_service_pb2
+from taxcontrol.authority.v1 import authority_pb2, authority_service_pb2, period_pb2
 
 _EVENT_WIRE = {
     Event.ISSUE: authority_pb2.UploadItem.EVENT_ISSUE,
@@ -175,3 +176,23 @@ def _item_result(wire: authority_pb2.ItemResult) -> ItemResult:
         verdict=_VERDICT[wire.verdict],
         reason=wire.reason,
     )
+
+
+def summary_request(summary: PeriodSummary) -> period_pb2.SummarisePeriodRequest:
+    """Say which month is summarised."""
+    return period_pb2.SummarisePeriodRequest(
+        request_id=summary.request_id,
+        tax_number=summary.tax_number,
+        machine_number=summary.machine_number,
+        period=summary.period,
+        content=summary.content,
+        signature=summary.signature,
+        certificate=summary.certificate,
+    )
+
+
+def summary_serial(answer: period_pb2.SummarisePeriodResponse) -> str:
+    """Read a summary's serial; ValueError when it has none."""
+    if not answer.summary_serial:
+        raise ValueError("a summary without serial")
+    return answer.summary_serial

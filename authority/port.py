@@ -185,6 +185,19 @@ class SubmissionResult:
     results: tuple[ItemResult, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodSummary:
+    """A month of one device to summarise (抄报), signed under ``certificate`` (X.509 DER)."""
+
+    request_id: str
+    tax_number: str
+    machine_number: str
+    period: str
+    content: bytes
+    signature: bytes
+    certificate: bytes
+
+
 class Authority(Protocol):
     """The tax authority (税务局, 电子底账). Any call may raise ``AuthorityUnavailable``."""
 
@@ -257,4 +270,14 @@ class Authority(Protocol):
         self, *, tax_number: str, acceptance_serials: Sequence[str]
     ) -> tuple[SubmissionResult, ...]:
         """Return the results of up to 100 serials, unknown ones left out. Counted; ``Throttled``."""
+        ...
+
+    async def summarise_period(self, summary: PeriodSummary) -> str:
+        """Hand in a month's summary; return its serial (清卡). Not counted by the windows.
+
+        Refused: TAXPAYER_UNKNOWN, DEVICE_UNKNOWN, REQUEST_ID_REUSED, PERIOD_SUMMARISED,
+        CONTENT_INVALID, SIGNATURE_INVALID, PERIOD_NOT_OVER, PERIOD_OUT_OF_ORDER (with
+        ``next_period``), PERIOD_INCOMPLETE (with ``missing_count``, ``missing_numbers``),
+        STATISTICS_MISMATCH (with ``type``, ``field``, ``stated``, ``known``).
+        """
         ...

@@ -65,6 +65,11 @@ class Authorities:
         if bureau is not None:  # else nobody has told the time, as after a start
             bureau.time.check()
 
+    def skew_s(self, type_codes: Iterable[str]) -> float:
+        """Wall clock minus the clock of these types' authority; 0 while that is not known."""
+        bureau = self._bureaus.get(office_of(min(type_codes, default="")))
+        return 0.0 if bureau is None else bureau.time.skew_s()
+
     def clock_trusted(self, type_codes: Iterable[str]) -> bool:
         """Whether every authority concerned has told the time since the start."""
         known = {office for office, bureau in self._bureaus.items() if bureau.time.known}

@@ -21,6 +21,7 @@ from gateway.clock import Clock
 from gateway.job import Key
 from invoice.errors import AuthorityRefused, AuthorityUnavailable, InvoiceError
 from invoice.types import Office
+from ledger.period_records import PeriodRecord
 from ledger.records import GrantRecord, ReturnRecord
 
 log = structlog.get_logger()
@@ -31,8 +32,8 @@ _PAGE_COUNT = 100
 _PATIENCE_S = 1.0
 _BEGINNING: Key = ("", "")
 
-_W = TypeVar("_W", bound=GrantRecord | ReturnRecord)
-_W_co = TypeVar("_W_co", bound=GrantRecord | ReturnRecord, covariant=True)
+_W = TypeVar("_W", bound=GrantRecord | ReturnRecord | PeriodRecord)
+_W_co = TypeVar("_W_co", bound=GrantRecord | ReturnRecord | PeriodRecord, covariant=True)
 
 
 class _Find(Protocol[_W_co]):
@@ -46,7 +47,7 @@ class OpenWork(Generic[_W]):
     """One task for each open wish: a retry by its caller and the resumer join the one that runs.
 
     ``name`` begins its log events; ``find`` answers what is open, oldest first, ``carry_on`` brings one
-    from wherever it stands to its end.
+    from wherever it stands to its end. What is not ``ready`` is resumed later.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class OpenWork(Generic[_W]):
         find: _Find[_W],
         carry_on: Callable[[_W], Coroutine[Any, Any, _W]],
         clock: Clock,
+        ready: Callable[[_W], bool] = lambda _: True,
     ) -> None:
+        self._ready = ready
         self._name = name
         self._waiting, self._bug, self._resumed = (
             f"{name}.waiting",
@@ -137,7 +140,7 @@ class OpenWork(Generic[_W]):
                 return mine, after
 
     async def _resume(self, wish: _W) -> None:
-        if _key(wish) in self._running:
+        if _key(wish) in self._running or not self._ready(wish):
             return
         log.info(self._resumed, tax_number=wish.tax_number, type=wish.type)
         # Waited for without its failure, and not for ever: one that cannot end must not block the others.
@@ -150,7 +153,7 @@ class OpenWork(Generic[_W]):
             patience.cancel()
 
 
-def _key(wish: GrantRecord | ReturnRecord) -> Key:
+def _key(wish: GrantRecord | ReturnRecord | PeriodRecord) -> Key:
     return wish.tenant, wish.request_id
 
 

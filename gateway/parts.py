@@ -11,6 +11,7 @@ from gateway.desk.opening import Desk
 from gateway.draw import Drawer
 from gateway.issue import Issuer
 from gateway.metrics.measures import Measures
+from gateway.periods import Summariser
 from gateway.reading import Reading
 from gateway.registry import Registry
 from gateway.return_stock import Returner
@@ -58,6 +59,7 @@ class Workings:
     voids: Voids
     drawer: Drawer
     returner: Returner
+    summariser: Summariser
     uploader: Uploader
     reading: Reading
     desk: Desk

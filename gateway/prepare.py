@@ -8,7 +8,7 @@ from gateway.authorities import Authorities
 from gateway.lanes import SHORT_LINE_COUNT_MAX, Slices
 from gateway.registry import Registry, Seat
 from hsm.port import Signer
-from invoice import content, rules
+from invoice import content, rates, rules
 from invoice.document import Draft, Line
 from invoice.errors import HsmUnavailable, InvalidInvoice, InvoiceError, Violation
 from invoice.identifiers import check_request_id, parse_point_name
@@ -155,6 +155,7 @@ class Preparer:
             red_notice_number=draft.red_notice_number,
             buyer_tax_number=draft.buyer.tax_number,
             bulk=bulk,
+            rates=rates.of_lines(draft.lines),
         )
 
 

@@ -166,7 +166,7 @@ def _record(
         points=tuple(
             replace(point, machine_number=device.machine_number) for point in planned.points
         ),
-        devices=(device,),
+        devices=(_activated(device, planned.registered_at),),
         holding_count_max=_holdings(registration.grants),
         offline_limits=OfflineLimits(
             age_hours_max=limits.age_hours_max,
@@ -180,6 +180,11 @@ def _record(
         ),
         batch_count_max=registration.batch_count_max,
     )
+
+
+def _activated(device: DeviceRecord, now: float) -> DeviceRecord:
+    """The device with its only key as the one that signs from now on."""
+    return replace(device, keys=tuple(replace(key, activated_at=now) for key in device.keys))
 
 
 def _grants(allowances: tuple[TypeAllowance, ...]) -> dict[str, TypeGrant]:

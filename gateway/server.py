@@ -28,6 +28,7 @@ from gateway.metrics.listener import Listener
 from gateway.metrics.measures import Measures
 from gateway.metrics.sources import AlertCounts, IssueQueue, Sources
 from gateway.parts import TENANT, Parts, Workings
+from gateway.periods import Summariser
 from gateway.reading import open_reading
 from gateway.registry import Registry
 from gateway.return_stock import Returner
@@ -122,6 +123,17 @@ async def running(parts: Parts) -> AsyncIterator[str]:
         await returner.start()
         stack.push_async_callback(returner.close)
         registry = Registry(parts.ledger)
+        summariser = Summariser(
+            ledger=parts.ledger,
+            registry=registry,
+            signer=parts.signer,
+            authorities=parts.authorities,
+            clock=clock,
+            worker=worker,
+            tenant=TENANT,
+        )
+        await summariser.start()
+        stack.push_async_callback(summariser.close)
         woken = partial(_wake, uploader, hub)
         issuer = Issuer(
             ledger=parts.ledger,
@@ -185,6 +197,7 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             ),
             drawer=drawer,
             returner=returner,
+            summariser=summariser,
             uploader=uploader,
             reading=await open_reading(
                 config, ledger=parts.ledger, registry=registry, hub=hub, clock=clock, tenant=TENANT

@@ -7,6 +7,7 @@ import grpc
 from gateway.alert_service import AlertServicer
 from gateway.audit_service import AuditServicer
 from gateway.desk_service import DeskServicer
+from gateway.device_service import DeviceParts, DeviceServicer
 from gateway.health import Need
 from gateway.invoice_service import InvoiceServicer
 from gateway.issue_stream import IssueStreams
@@ -15,6 +16,7 @@ from gateway.parts import TENANT, Parts, Workings
 from gateway.prepare import Preparer
 from gateway.register import Registrar
 from gateway.reverse import Reversal
+from gateway.rotate import Rotator
 from gateway.stock_admin_service import StockAdminServicer
 from gateway.stock_service import StockServicer
 from gateway.taxpayer_service import TaxpayerServicer
@@ -26,6 +28,8 @@ from taxcontrol.admin.v1 import (
     audit_service_pb2_grpc,
     desk_service_pb2,
     desk_service_pb2_grpc,
+    device_service_pb2,
+    device_service_pb2_grpc,
     stock_admin_service_pb2,
     stock_admin_service_pb2_grpc,
     taxpayer_service_pb2,
@@ -53,6 +57,9 @@ NEEDS = {
     ),
     upload_admin_service_pb2.DESCRIPTOR.services_by_name["UploadAdminService"].full_name: (
         Need.LEDGER
+    ),
+    device_service_pb2.DESCRIPTOR.services_by_name["DeviceService"].full_name: (
+        Need.LEDGER_AND_DEVICE
     ),
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name: Need.LEDGER,
     alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"].full_name: Need.LEDGER,
@@ -151,6 +158,25 @@ def add_servicers(
             registry=registry,
             clock=clock,
             tenant=TENANT,
+        ),
+        server,
+    )
+    device_service_pb2_grpc.add_DeviceServiceServicer_to_server(
+        DeviceServicer(
+            DeviceParts(
+                summariser=workings.summariser,
+                rotator=Rotator(
+                    ledger=ledger,
+                    registry=registry,
+                    signer=parts.signer,
+                    authorities=parts.authorities,
+                ),
+                ledger=ledger,
+                signer=parts.signer,
+                authorities=parts.authorities,
+                clock=clock,
+                tenant=TENANT,
+            )
         ),
         server,
     )

@@ -20,6 +20,7 @@ import orjson
 
 from invoice.document import Draft, Kind, Line, Nature, Original, Party, ZeroRateFlag
 from invoice.errors import ContentTooLarge
+from invoice.rates import RateSum, of_content
 
 SCHEMA: Final = "taxcontrol.invoice.v1"
 
@@ -66,7 +67,8 @@ _TAIL_START: Final = b',"taxpayer":'
 class Facts(NamedTuple):
     """What a verifier and the books need from a content. ``issue_time`` is unix seconds.
 
-    ``original`` is code and number of the blue that a red names, None on a blue.
+    ``original`` is code and number of the blue that a red names, None on a blue. ``rates`` are what the
+    lines add up to.
     """
 
     taxpayer: str
@@ -82,6 +84,7 @@ class Facts(NamedTuple):
     buyer_tax_number: str
     original: tuple[str, str] | None
     red_notice_number: str
+    rates: tuple[RateSum, ...]
 
 
 def tail(draft: Draft, *, taxpayer: str, point: int, large: bool = False) -> bytes:
@@ -206,6 +209,7 @@ def facts(content: bytes) -> Facts:
             members["buyer"].get("tax_number", ""),
             None if original is None else (original["code"], original["number"]),
             members.get("red_notice_number", ""),
+            of_content(members),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a content of schema {SCHEMA}: {error}") from error

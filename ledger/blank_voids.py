@@ -4,18 +4,20 @@ from typing import NamedTuple
 
 import apsw
 
-from invoice.content import fingerprint
+from invoice import rates
+from invoice.content import fingerprint, read
 from invoice.document import Kind
 from invoice.errors import NumberNotBlank, PointNotFound, TaxpayerNotFound
 from invoice.statements import StatementKind, blank_void
 from ledger.bindings import first_effect
 from ledger.meters import Backlog, behind_s_max, clock_fault, take_off
+from ledger.month_totals import Month, MonthTotals, add_blank_void
 from ledger.records import Act, Binding, StatementRecord
 from ledger.reversals import Red, give_back
 from ledger.segments import expired_segments, open_segments, store_taken
 from ledger.statements import bound_statement, reserve
 from ledger.values import fetch
-from quota.period import day_of
+from quota.period import day_of, period_of
 from stock.segment import Segment, take
 
 # A number whose entry waits longer than this for its signature may be given up.
@@ -31,8 +33,10 @@ SELECT t.tenant, p.machine_number, max(m.last_issue_time, m.issue_time_min)
 """
 _ENTRY = """
 SELECT i.invoice_id, i.state, i.machine_number, i.point, i.type, i.kind, i.reserved_at,
-       i.issue_time, i.net_fen, i.tax_fen, max(m.last_issue_time, m.issue_time_min)
+       i.issue_time, i.net_fen, i.tax_fen, max(m.last_issue_time, m.issue_time_min),
+       c.content
   FROM invoice AS i
+  LEFT JOIN content AS c ON c.invoice_id = i.invoice_id
   JOIN meter AS m
     ON m.tax_number = i.tax_number AND m.machine_number = i.machine_number AND m.type = i.type
  WHERE i.tax_number = ? AND i.code = ? AND i.number = ?
@@ -82,6 +86,7 @@ class _Entry(NamedTuple):
     net_fen: int
     tax_fen: int
     time_min: int
+    content: bytes
 
     def waits(self, wish: _Wish) -> bool:
         """Tell whether it has waited long enough, at the place that was named."""
@@ -134,6 +139,9 @@ def reserve_blank_void(
         invoice_id = _take_next(connection, wish, machine_number, void_time)
     else:
         invoice_id = _give_up(connection, wish, entry, void_time)
+    add_blank_void(
+        connection, Month(wish.tax_number, machine_number, wish.type, period_of(void_time))
+    )
     statement = _statement(wish, machine_number, void_time)
     reserve(connection, statement, invoice_id, binding, act)
     return statement, False
@@ -196,6 +204,12 @@ def _give_up(connection: apsw.Connection, wish: _Wish, entry: _Entry, void_time:
     connection.execute(_GIVE_UP, (entry.invoice_id,))
     meter = wish.tax_number, entry.machine_number, entry.type
     take_off(connection, {meter: Backlog(1, abs(entry.net_fen), entry.issue_time)})
+    totals = MonthTotals()
+    month = Month(*meter, period_of(entry.issue_time))
+    by_rate = rates.of_content(read(entry.content))
+    what = Kind(entry.kind).name
+    totals.add(month, what, entry.net_fen, entry.tax_fen, by_rate, times=-1)
+    totals.store(connection)
     if entry.kind == Kind.RED:
         red = Red(entry.invoice_id, abs(entry.net_fen), abs(entry.tax_fen))
         give_back(connection, red, was_issued=False)

@@ -20,6 +20,7 @@ from ledger.books_keys import Keys
 from ledger.books_lives import check_lives
 from ledger.books_meters import check_meters
 from ledger.books_operators import check_operators
+from ledger.books_periods import check_periods
 from ledger.books_reds import check_reversals
 from ledger.books_rows import page
 from ledger.books_statements import check_statements
@@ -94,6 +95,7 @@ class _Check:
         for findings in check_lives(connection):
             yield self._word(findings)
         yield self._word(check_meters(connection, tally))
+        yield self._word(check_periods(connection, self._keys, tally))
         yield self._word(check_writes(connection))
         yield self._word(check_operators(connection))
         yield self._word(check_desk(connection))

@@ -16,8 +16,10 @@ from ledger.books_rows import Stored
 from ledger.books_stock import Shelf, Shelves
 from ledger.books_submissions import acceptance_faults
 from ledger.books_tally import MeterTally, Tally, found, invoice_subject
+from ledger.month_totals import Month
 from ledger.records import Finding
 from ledger.values import Row
+from quota.period import period_of
 
 _Faults = Iterator[tuple[str, str]]
 """The invariants that do not hold, and why."""
@@ -103,6 +105,7 @@ class InvoiceCheck:
         except ValueError as error:
             yield "I5_CONTENT", f"its content cannot be read: {error}"
             return
+        self._month(stored, facts)
         told = facts[: len(stored.facts)]
         if told != stored.facts:
             named = zip(Facts._fields, told, stored.facts, strict=False)
@@ -113,6 +116,15 @@ class InvoiceCheck:
         if self._buyer_digest(facts.buyer_tax_number) != stored.buyer_digest:
             yield "I9_BUYER", "it would not be found by its buyer"
         yield from red_faults(stored, facts)
+
+    def _month(self, stored: Stored, facts: Facts) -> None:
+        if stored.state == "BLANK_VOIDED":
+            return
+        period = period_of(stored.issue_time)
+        month = Month(stored.tax_number, stored.machine_number, stored.type, period)
+        whats = (stored.kind.upper(), f"{stored.kind.upper()}_VOID")
+        for what in whats[: 2 if stored.state == "VOIDED" else 1]:
+            self._tally.months.add(month, what, stored.net_fen, stored.tax_fen, facts.rates)
 
     def _reserved(self, stored: Stored) -> _Faults:
         meter = self._meter(stored)

@@ -117,6 +117,8 @@ class _Told:
             self._take(request_id, from_json(text))
         for text, at in fetch(connection, _ANSWERS):
             answer = from_json(text)
+            if "return" not in answer:  # to a summary (books_periods)
+                continue
             told = *(answer[name] for name in ("state", "return_serial", "refusal")), at
             self.answers.setdefault(answer["return"], []).append(told)
 

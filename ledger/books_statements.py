@@ -9,8 +9,10 @@ from invoice.statements import StatementKind, facts, invoice_digest, month
 from ledger.books_keys import Keys
 from ledger.books_submissions import acceptance_faults
 from ledger.books_tally import Tally, found, invoice_subject
+from ledger.month_totals import Month
 from ledger.records import Finding
 from ledger.values import fetch
+from quota.period import period_of
 
 _PAGE = """
 SELECT t.statement_id, t.tenant, t.request_id, t.kind, t.tax_number, t.machine_number,
@@ -100,6 +102,10 @@ def _row(stored: _Stored, keys: Keys, tally: Tally) -> Iterator[tuple[str, str]]
         yield "I6_STATED", f"its {stored.kind} is another's: {whose}"
     if stored.action in (None, "issue"):
         yield "I3_EXACTLY_ONCE", f"its {stored.kind} has an id that is bound to something else"
+    if stored.kind == StatementKind.BLANK_VOID:
+        device = stored.tax_number, stored.machine_number
+        month = Month(*device, stored.type, period_of(stored.statement_time))
+        tally.months.add(month, stored.kind, 0, 0, ())
     yield from _content(stored)
     yield from _time(stored)
     if stored.state == "SETTLED":

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ledger.meters import MeterName
+from ledger.month_totals import MonthTotals
 from ledger.records import Finding
 from ledger.sums import SUM_MASK, accepted
 
@@ -46,6 +47,7 @@ class Tally:
     meters: defaultdict[MeterName, MeterTally] = field(
         default_factory=lambda: defaultdict(MeterTally)
     )
+    months: MonthTotals = field(default_factory=MonthTotals)
 
     def add_accepted(self, submission_number: int, invoice_id: int, event: str) -> None:
         """Add an event that says that it was accepted in a submission."""

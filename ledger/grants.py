@@ -53,9 +53,13 @@ UPDATE stock_grant
        first_number = ?, last_number = ?, issue_deadline = ?
  WHERE tenant = ? AND request_id = ? AND state = 'REQUESTED'
 """
+# A month that is closed gets no numbers any more, whatever a clock that was set back says.
 _CONFIRM = """
 UPDATE stock_grant
-   SET state = 'CONFIRMED', confirmed_at = ?
+   SET state = 'CONFIRMED',
+       confirmed_at = max(?, (SELECT ifnull(max(m.issue_time_min), 0)
+                                FROM meter AS m
+                               WHERE m.tax_number = stock_grant.tax_number))
  WHERE tenant = ? AND request_id = ? AND state = 'GRANTED'
 """
 _SHELVE = """

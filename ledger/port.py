@@ -21,6 +21,7 @@ from ledger.alert_records import (
     DeliveryCounts,
     DeliveryRecord,
 )
+from ledger.period_records import DeviceName, DeviceStatusRecord, MonthRecord, PeriodRecord
 from ledger.queries import (
     ChangeRecord,
     InvoiceFilter,
@@ -33,6 +34,7 @@ from ledger.records import (
     BacklogRecord,
     Binding,
     BooksProgress,
+    DeviceKeyRecord,
     Entry,
     EventVerdict,
     GrantRecord,
@@ -309,6 +311,87 @@ class Ledger(Protocol):
         self, tenant: str, *, after: str = "", count_max: int = 100
     ) -> list[TaxpayerRecord]:
         """Registered taxpayers by tax number ascending, from the first one after ``after``."""
+
+    # --- devices and months -------------------------------------------------------------
+
+    async def device_statuses(
+        self,
+        tenant: str,
+        tax_number: str = "",
+        *,
+        after: tuple[str, str] = ("", ""),
+        period: str,
+        count_max: int = 100,
+    ) -> list[DeviceStatusRecord]:
+        """Devices, of one taxpayer or all, by tax number and machine number after ``after``.
+
+        ``period`` is the month whose invoices are counted. Raises ``TaxpayerNotFound``.
+        """
+
+    async def device_status(
+        self, tenant: str, name: DeviceName, *, period: str
+    ) -> DeviceStatusRecord:
+        """One device. Raises ``TaxpayerNotFound``, ``DeviceNotFound``."""
+
+    async def rotate_key(
+        self, name: DeviceName, key: DeviceKeyRecord, *, binding: Binding, act: Act
+    ) -> bool:
+        """Make ``key`` the one that a device signs with; the others stay, to verify.
+
+        The taxpayer's version goes up, so that everything read before is stale. Returns whether it
+        was replayed. Raises ``TaxpayerNotFound``, ``DeviceNotFound``, ``RequestIdReused``.
+        """
+
+    async def months(
+        self, tenant: str, name: DeviceName, *, now: float, count_max: int
+    ) -> list[MonthRecord]:
+        """The month of ``now`` and those before, newest first, back to the registration.
+
+        Raises ``TaxpayerNotFound``, ``DeviceNotFound``.
+        """
+
+    async def due_periods(
+        self, tenant: str, *, period: str, after: tuple[str, str] = ("", ""), count_max: int
+    ) -> list[tuple[DeviceName, str]]:
+        """Devices after ``after`` whose open month is before ``period`` and not closed, with it."""
+
+    async def period_closable(self, name: DeviceName, period: str, *, told_at: float) -> bool:
+        """Whether ``close_period`` would close it now."""
+
+    async def close_period(
+        self,
+        name: DeviceName,
+        period: str,
+        *,
+        authority_request_id: str,
+        worker: str,
+        told_at: float,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[PeriodRecord, bool]:
+        """Decide a month's figures and store what is to be signed (CLOSING).
+
+        From now on nothing is reserved or voided in that month, nor drawn into it. ``told_at`` is
+        the time by the slower of this machine's clock and the authority's. A month that has a
+        summary already answers it, and the id stays free. Raises ``TaxpayerNotFound``,
+        ``DeviceNotFound``, ``RequestIdReused``, ``PeriodNotClosable``.
+        """
+
+    async def sign_period(
+        self, record: PeriodRecord, *, signature: bytes, key_id: str
+    ) -> PeriodRecord:
+        """Store the signature of a summary that has none yet; answers the stored summary."""
+
+    async def summarise_period(
+        self, record: PeriodRecord, *, summary_serial: str, now: float
+    ) -> PeriodRecord:
+        """SUMMARISED: the device's open month is the next one; again is the same."""
+
+    async def open_periods(
+        self, *, after: tuple[str, str] = ("", ""), count_max: int = 100
+    ) -> list[PeriodRecord]:
+        """Summaries that are CLOSING, as ``open_grants``."""
 
     # --- stock --------------------------------------------------------------------------
 

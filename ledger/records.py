@@ -11,6 +11,7 @@ from typing import NamedTuple
 from invoice.document import Kind, Taxpayer
 from invoice.errors import InvoiceError
 from invoice.lifecycle import InvoiceState, UploadState
+from invoice.rates import RateSum
 from invoice.statements import StatementKind
 from quota.offline import NO_LIMITS, MeterState, OfflineLimits
 
@@ -25,7 +26,10 @@ class RateWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceKeyRecord:
-    """One certified key of a device. ``active`` marks the one that signs now."""
+    """One certified key of a device. ``active`` marks the one that signs now.
+
+    ``activated_at`` is when it became that; None where that was before it was noted.
+    """
 
     key_id: str
     label: str
@@ -33,6 +37,7 @@ class DeviceKeyRecord:
     public_key: bytes
     certificate: bytes
     active: bool = True
+    activated_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +119,8 @@ class Reservation:
 
     ``tail`` is ``invoice.content.tail`` of it and ``fingerprint`` the SHA-256 of the tail; rules
     were checked at ``taxpayer_version``. A red has an ``original``, and what it states beside it.
-    ``bulk`` gives way to others where little is left of an offline limit.
+    ``bulk`` gives way to others where little is left of an offline limit. ``rates`` are what its lines
+    add up to, for the month's totals.
     """
 
     tenant: str
@@ -132,6 +138,7 @@ class Reservation:
     red_notice_number: str = ""
     buyer_tax_number: str = ""
     bulk: bool = False
+    rates: tuple[RateSum, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

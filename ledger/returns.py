@@ -43,11 +43,15 @@ SELECT ?, ?, ?, tax_number, type, segment_id, first, count, 'REQUESTED', ?
 """
 _POINT = "SELECT point FROM segment WHERE segment_id = ?"
 _SET_ASIDE = "UPDATE segment SET returning_count = count WHERE segment_id = ?"
+# Nothing leaves a month that is closed, whatever a clock that was set back says.
 _ANSWER = """
 UPDATE stock_return
-   SET state = ?, return_serial = ?, refusal = ?, answered_at = ?
+   SET state = ?, return_serial = ?, refusal = ?,
+       answered_at = max(?, (SELECT ifnull(max(m.issue_time_min), 0)
+                               FROM meter AS m
+                              WHERE m.tax_number = stock_return.tax_number))
  WHERE tenant = ? AND request_id = ? AND state = 'REQUESTED'
-RETURNING segment_id, tax_number, authority_request_id
+RETURNING segment_id, tax_number, authority_request_id, answered_at
 """
 _GONE = "UPDATE segment SET returned_count = count, returning_count = 0 WHERE segment_id = ?"
 _BACK = "UPDATE segment SET returning_count = 0 WHERE segment_id = ?"
@@ -145,8 +149,8 @@ def _answered(
 ) -> list[int]:
     """Store the first answer and put it on record; return the segment it is about."""
     rows = fetch(connection, _ANSWER, (*answer, tenant, request_id))
-    state, return_serial, refusal, now = answer
-    for _, tax_number, authority_request_id in rows:
+    state, return_serial, refusal, _ = answer
+    for _, tax_number, authority_request_id, answered_at in rows:
         record_answer(
             connection,
             tenant,
@@ -158,7 +162,7 @@ def _answered(
                 "return_serial": return_serial,
                 "refusal": refusal,
             },
-            now=now,
+            now=answered_at,
         )
     return [row[0] for row in rows]
 

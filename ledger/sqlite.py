@@ -21,9 +21,11 @@ from ledger import (
     books,
     changes,
     deliveries,
+    devices,
     grants,
     listing,
     offline_control,
+    periods,
     permits,
     printed,
     recalls,
@@ -57,6 +59,7 @@ from ledger.group import Group
 from ledger.lane import Lane
 from ledger.migrate import Migration, shipped
 from ledger.opening import Connect
+from ledger.period_records import DeviceName, DeviceStatusRecord, MonthRecord, PeriodRecord
 from ledger.port import Targets
 from ledger.queries import (
     ChangeRecord,
@@ -70,6 +73,7 @@ from ledger.records import (
     BacklogRecord,
     Binding,
     BooksProgress,
+    DeviceKeyRecord,
     Entry,
     EventVerdict,
     GrantRecord,
@@ -407,6 +411,100 @@ class SqliteLedger:
     ) -> list[TaxpayerRecord]:
         """See the port."""
         return await self._read(lambda c: taxpayers.page(c, tenant, after, count_max))
+
+    # --- devices and months -------------------------------------------------------------
+
+    async def device_statuses(
+        self,
+        tenant: str,
+        tax_number: str = "",
+        *,
+        after: tuple[str, str] = ("", ""),
+        period: str,
+        count_max: int = 100,
+    ) -> list[DeviceStatusRecord]:
+        """See the port."""
+        work = partial(
+            devices.device_statuses,
+            tenant=tenant,
+            tax_number=tax_number,
+            after=after,
+            period=period,
+            count_max=count_max,
+        )
+        return await self._read(work)
+
+    async def device_status(
+        self, tenant: str, name: DeviceName, *, period: str
+    ) -> DeviceStatusRecord:
+        """See the port."""
+        return await self._read(lambda c: devices.device_status(c, tenant, name, period=period))
+
+    async def rotate_key(
+        self, name: DeviceName, key: DeviceKeyRecord, *, binding: Binding, act: Act
+    ) -> bool:
+        """See the port."""
+        return await self._write(lambda c: devices.rotate_key(c, name, key, binding, act))
+
+    async def months(
+        self, tenant: str, name: DeviceName, *, now: float, count_max: int
+    ) -> list[MonthRecord]:
+        """See the port."""
+        return await self._read(lambda c: periods.months_of(c, tenant, name, now, count_max))
+
+    async def due_periods(
+        self, tenant: str, *, period: str, after: tuple[str, str] = ("", ""), count_max: int
+    ) -> list[tuple[DeviceName, str]]:
+        """See the port."""
+        return await self._read(
+            lambda c: periods.due_periods(
+                c, tenant, period=period, after=after, count_max=count_max
+            )
+        )
+
+    async def period_closable(self, name: DeviceName, period: str, *, told_at: float) -> bool:
+        """See the port."""
+        return await self._read(lambda c: periods.obstacle_of(c, name, period, told_at) is None)
+
+    async def close_period(
+        self,
+        name: DeviceName,
+        period: str,
+        *,
+        authority_request_id: str,
+        worker: str,
+        told_at: float,
+        binding: Binding,
+        act: Act,
+        dry_run: bool = False,
+    ) -> tuple[PeriodRecord, bool]:
+        """See the port."""
+        wish = periods.Wish(name, period, authority_request_id, worker, told_at)
+        return await self._write(
+            lambda c: periods.close_period(c, wish, binding, act), keep=not dry_run
+        )
+
+    async def sign_period(
+        self, record: PeriodRecord, *, signature: bytes, key_id: str
+    ) -> PeriodRecord:
+        """See the port."""
+        return await self._write(
+            lambda c: periods.sign_period(c, record, signature=signature, key_id=key_id)
+        )
+
+    async def summarise_period(
+        self, record: PeriodRecord, *, summary_serial: str, now: float
+    ) -> PeriodRecord:
+        """See the port."""
+        return await self._write(
+            lambda c: periods.summarise(c, record, summary_serial=summary_serial, now=now)
+        )
+
+    async def open_periods(
+        self, *, after: tuple[str, str] = ("", ""), count_max: int = 100
+    ) -> list[PeriodRecord]:
+        """See the port."""
+        return await self._read(lambda c: periods.open_periods(c, after, count_max))
 
     # --- stock --------------------------------------------------------------------------
 

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 
 import apsw
 
+from invoice import rates
+from invoice.content import read
 from invoice.document import Kind
 from invoice.lifecycle import InvoiceState
 from invoice.statements import StatementKind
 from ledger.bindings import bind
 from ledger.meters import Change, MeterName, draw
+from ledger.month_totals import Month, MonthTotals
 from ledger.records import Act, Binding, SigningPlace, StatementRecord
 from ledger.reversals import Red, give_back
 from ledger.rows import DEAD_AFTER_S, invoice_name
 from ledger.values import Row, fetch
+from quota.period import period_of
 
 _STATEMENT = """
 SELECT s.tenant, s.request_id, s.kind, s.tax_number, s.machine_number, i.point, i.type, i.code,
@@ -54,8 +58,10 @@ UPDATE statement
 RETURNING invoice_id, kind, statement_time
 """
 _ENDED = """
-SELECT i.tax_number, i.machine_number, i.type, i.kind, i.net_fen, i.tax_fen, d.original_id
+SELECT i.tax_number, i.machine_number, i.type, i.kind, i.net_fen, i.tax_fen, d.original_id,
+       i.issue_time, c.content
   FROM invoice AS i
+  LEFT JOIN content AS c ON c.invoice_id = i.invoice_id
   LEFT JOIN red AS d ON d.invoice_id = i.invoice_id
  WHERE i.invoice_id = ?
 """
@@ -175,12 +181,17 @@ def _take_effect(
     now: float,
 ) -> None:
     row = fetch(connection, _ENDED, (invoice_id,))[0]
-    *meter, invoice_kind, net_fen, tax_fen, original_id = row
+    *meter, invoice_kind, net_fen, tax_fen, original_id, issue_time, content = row
     name: MeterName = (meter[0], meter[1], meter[2])
     family_id = None
     changes: list[tuple[MeterName, Change]] = []
     if kind is StatementKind.VOID:
         connection.execute(_VOID, (invoice_id,))
+        totals = MonthTotals()
+        month = Month(*name, period_of(issue_time))
+        by_rate = rates.of_content(read(content))
+        totals.add(month, f"{Kind(invoice_kind).name}_VOID", net_fen, tax_fen, by_rate)
+        totals.store(connection)
         changes.append((name, (invoice_id, InvoiceState.VOIDED)))
         family_id = invoice_id if original_id is None else original_id
         if invoice_kind == Kind.RED:

@@ -14,6 +14,7 @@ from invoice.lifecycle import InvoiceState
 from ledger.bindings import ISSUE
 from ledger.bulk import Bulk
 from ledger.meters import Load, add_reserved
+from ledger.month_totals import Month, MonthTotals
 from ledger.records import Entry, Reservation, Reserved
 from ledger.reds import Reds
 from ledger.secrets import buyer_digest
@@ -22,7 +23,7 @@ from ledger.shortages import Shortage
 from ledger.values import Value
 from quota.budget import Budget, Whose
 from quota.offline import MeterState, OfflineLimits
-from quota.period import day_of
+from quota.period import day_of, period_of
 from stock.segment import take_across
 
 _BIND = Bulk(
@@ -83,6 +84,7 @@ class Taking:
     loads: defaultdict[int, Load] = field(default_factory=lambda: defaultdict(lambda: Load(0, 0)))
     issue_times: dict[int, int] = field(default_factory=dict)
     nexts: list[Value] = field(default_factory=list)
+    totals: MonthTotals = field(default_factory=MonthTotals)
     clamped_s: float = 0.0
     _budgets: dict[int, Budget] = field(default_factory=dict)
     _unknown: list[tuple[int, Reservation]] = field(default_factory=list)
@@ -102,6 +104,9 @@ class Taking:
         takers = list(self._admitted(self._budget(counter, issue_time), takers, left))
         waiting = iter(takers)
         served: list[Entry] = []
+        month = Month(
+            name.tax_number, counter.machine_number or "", name.type, period_of(issue_time)
+        )
         for part in take_across(segments, len(takers)):
             code = part.segment.code
             self.nexts += (part.segment.segment_id, part.segment.next)
@@ -110,6 +115,7 @@ class Taking:
                 entry = self._write(item, counter, code=code, number=number, issue_time=issue_time)
                 self.answers[at] = Reserved(entry=entry)
                 served.append(entry)
+                self.totals.add(month, item.kind.name, item.net_fen, item.tax_fen, item.rates)
         if unserved := list(waiting):
             device = counter.machine_number or ""
             shortage = Shortage(connection, name, device=device, day=day)
@@ -141,6 +147,7 @@ class Taking:
         _CONTENT.run(connection, self.contents)
         store_taken(connection, self.nexts)
         add_reserved(connection, self.loads, self.issue_times)
+        self.totals.store(connection)
         if self.reds is not None:
             self.reds.store(connection)
         for stored in (self.bound, self.journal, self.contents, self.nexts):

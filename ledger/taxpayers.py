@@ -39,7 +39,7 @@ _DEVICES = """
 SELECT machine_number, kind FROM device WHERE tax_number = ? ORDER BY machine_number
 """
 _KEYS = """
-SELECT key_id, label, algorithm, public_key, certificate, active
+SELECT key_id, label, algorithm, public_key, certificate, active, activated_at
   FROM device_key WHERE tax_number = ? AND machine_number = ? ORDER BY key_id
 """
 _ADD = """
@@ -55,8 +55,8 @@ VALUES (?, ?, ?, ?, ?)
 _ADD_DEVICE = "INSERT INTO device (tax_number, machine_number, kind) VALUES (?, ?, ?)"
 _ADD_KEY = """
 INSERT INTO device_key (tax_number, machine_number, key_id, label, algorithm, public_key,
-    certificate, active)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    certificate, active, activated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ADD_POINT = """
 INSERT INTO point (tax_number, point, machine_number, organisation) VALUES (?, ?, ?, ?)
@@ -169,6 +169,7 @@ def _store_device(
                 key.public_key,
                 key.certificate,
                 int(key.active),
+                key.activated_at,
             ),
         )
     for type_code in sorted(record.taxpayer.grants):
@@ -271,6 +272,7 @@ def _keys(
             public_key=row[3],
             certificate=row[4],
             active=bool(row[5]),
+            activated_at=row[6],
         )
         for row in rows
     )

@@ -17,7 +17,8 @@ _INVOICE = """
 SELECT i.invoice_id, i.machine_number, i.point, i.type, i.state, i.issue_time, c.content,
        max(m.last_issue_time, m.issue_time_min),
        EXISTS (SELECT 1 FROM statement AS s WHERE s.invoice_id = i.invoice_id),
-       ifnull((SELECT live_count FROM reversal AS r WHERE r.invoice_id = i.invoice_id), 0)
+       ifnull((SELECT live_count FROM reversal AS r WHERE r.invoice_id = i.invoice_id), 0),
+       m.issue_time_min
   FROM invoice AS i
   JOIN meter AS m
     ON m.tax_number = i.tax_number AND m.machine_number = i.machine_number AND m.type = i.type
@@ -39,6 +40,7 @@ class _Invoice(NamedTuple):
     last_issue_time: int
     stated: int
     live_red_count: int
+    closed_until: int
 
 
 def reserve_void(
@@ -109,4 +111,6 @@ def _cause(invoice: _Invoice, void_time: int) -> str:
         return "VOIDING"
     if invoice.live_red_count:
         return "REVERSED"
+    if invoice.issue_time < invoice.closed_until:
+        return "PERIOD_CLOSED"
     return "" if month(invoice.issue_time) == month(void_time) else "OTHER_PERIOD"

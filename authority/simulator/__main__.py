@@ -16,6 +16,7 @@ import uvloop
 
 from authority.simulator import department_table, policy_table
 from authority.simulator.ca import open_ca
+from authority.simulator.clock import AuthorityClock
 from authority.simulator.control import SimulatorServicer
 from authority.simulator.desk import Desk
 from authority.simulator.intake import Intake
@@ -25,6 +26,7 @@ from authority.simulator.policy import Policy
 from authority.simulator.servicer import AuthorityServicer
 from authority.simulator.signatures import Verifier
 from authority.simulator.store import Store, StoreUnusable
+from authority.simulator.summary_counter import SummaryCounter
 from taxcontrol.authority.v1 import authority_service_pb2_grpc, simulator_service_pb2_grpc
 
 _MESSAGE_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -53,26 +55,33 @@ async def _serve(options: Options) -> int:
             lambda connection: department_table.settle(connection, options.office)
         )
         in_force = await _put_in_force(store, options)
+        clock = AuthorityClock(in_force)
         office = Office(
             store=store,
             in_force=in_force,
             issuer=issuer,
             department=department,
-            clock=time.time_ns,
+            clock=clock,
         )
         intake = Intake(
             store=store,
             in_force=in_force,
             verifier=Verifier(issuer.certificate),
-            clock=time.time_ns,
+            clock=clock,
         )
         lifetimes.callback(intake.close)
-        desk = Desk(intake=intake, clock=time.time_ns)
+        summaries = SummaryCounter(
+            store=store,
+            verifier=Verifier(issuer.certificate),
+            department=department,
+            clock=clock,
+        )
+        desk = Desk(intake=intake, clock=clock)
         lifetimes.push_async_callback(desk.close)
 
         server = grpc.aio.server(options=_OPTIONS)
         authority_service_pb2_grpc.add_AuthorityServiceServicer_to_server(
-            AuthorityServicer(desk=desk, office=office, intake=intake, clock=time.time_ns), server
+            AuthorityServicer(desk=desk, office=office, intake=intake, summaries=summaries), server
         )
         simulator_service_pb2_grpc.add_SimulatorServiceServicer_to_server(
             SimulatorServicer(desk=desk, office=office, store=store), server

@@ -21,7 +21,6 @@ from authority.simulator.signatures import DeviceKey, device_key, single
 from authority.simulator.store import StoreUnusable
 
 _CA_DAYS: Final = 20 * 365
-_DEVICE_DAYS: Final = 5 * 365
 # Clocks differ; a certificate must not be refused in its first minutes for it.
 _BACKDATED: Final = timedelta(hours=1)
 
@@ -69,9 +68,9 @@ class Ca:
         return self.certificate.public_bytes(serialization.Encoding.DER)
 
     def certify(
-        self, key: DeviceKey, *, machine_number: str, tax_number: str, now: datetime
+        self, key: DeviceKey, *, machine_number: str, tax_number: str, now: datetime, days: int
     ) -> bytes:
-        """Return a certificate (DER) that binds ``key`` to a device and its taxpayer."""
+        """Return a certificate (DER) of ``days`` that binds ``key`` to a device and its taxpayer."""
         subject = x509.Name(
             [
                 x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
@@ -81,7 +80,7 @@ class Ca:
             ]
         )
         certificate = (
-            _builder(subject, now, days=_DEVICE_DAYS)
+            _builder(subject, now, days=days)
             .public_key(key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_SIGNING_ONLY, critical=True)

@@ -51,6 +51,7 @@ class Content:
 
     ``original`` is None unless red. ``time_s`` is the issue or void time in s since 1970, 0 when it
     cannot be read; ``month`` is its civil month, ``YYYY-MM``. The amounts are 0 on a statement;
+    ``rates`` are rate, net and tax of its lines by rate, empty on a statement;
     ``invoice_digest`` is None but on a void.
     """
 
@@ -66,6 +67,7 @@ class Content:
     month: str
     net_fen: int
     tax_fen: int
+    rates: tuple[tuple[int, int, int], ...]
     invoice_digest: bytes | None
     fault: str
 
@@ -96,6 +98,7 @@ def read(content: bytes) -> Content:
         month=time[:7],
         net_fen=_fen(members, "net_fen"),
         tax_fen=_fen(members, "tax_fen"),
+        rates=_rates(members.get("lines")) or (),
         invoice_digest=bytes.fromhex(digest) if _DIGEST.fullmatch(digest) else None,
         fault=_fault(members),
     )
@@ -187,6 +190,8 @@ def _invoice_fault(members: dict[str, object]) -> str:
         return "original"
     if not _text(members, "type"):
         return "type"
+    if _rates(members.get("lines")) is None:
+        return "lines"
     return "" if _balanced(members) else "amounts"
 
 
@@ -213,6 +218,29 @@ def _balanced(members: dict[str, object]) -> bool:
     if not (_is_fen(net_fen) and _is_fen(tax_fen) and _is_fen(gross_fen)):
         return False
     return net_fen + tax_fen == gross_fen
+
+
+def _rates(lines: object) -> tuple[tuple[int, int, int], ...] | None:
+    """Add the lines up by rate: (rate, net, tax); None when they are no lines.
+
+    An amount that includes tax counts without it.
+    """
+    if not isinstance(lines, list):
+        return None
+    sums: dict[int, tuple[int, int]] = {}
+    for line in lines:
+        match line:
+            case {
+                "rate_ppm": int(rate_ppm),
+                "amount_fen": int(amount_fen),
+                "tax_fen": int(tax_fen),
+            }:
+                net_fen, tax_sum_fen = sums.get(rate_ppm, (0, 0))
+                net_fen += amount_fen - (tax_fen if line.get("tax_inclusive") is True else 0)
+                sums[rate_ppm] = net_fen, tax_sum_fen + tax_fen
+            case _:
+                return None
+    return tuple((rate_ppm, *sums[rate_ppm]) for rate_ppm in sorted(sums))
 
 
 def _original(value: object) -> Original | None:

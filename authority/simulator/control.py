@@ -2,7 +2,8 @@
 
 # ruff: noqa: N802 - the RPCs' own names
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
 
 import grpc
 
@@ -12,6 +13,7 @@ from authority.simulator import (
     messages,
     return_table,
     submission_table,
+    summary_table,
 )
 from authority.simulator.desk import Context, Desk
 from authority.simulator.faults import Mischief
@@ -58,20 +60,36 @@ class SimulatorServicer(SimulatorServiceServicer):
     ) -> AsyncIterator[wire.ExportRecordResponse]:
         """See the proto."""
         whose = {"tax_number": request.tax_number}
+        pieces = _PIECES if request.calls else _PIECES[:-1]
         async with self._store.snapshot() as snapshot:
-            async for page in snapshot.pages(grant_table.EXPORT, whose):
-                for row in page:
-                    grant = messages.grant(grant_table.grant_of(row))
-                    yield wire.ExportRecordResponse(grant=grant)
-            async for page in snapshot.pages(return_table.EXPORT, whose):
-                for row in page:
-                    stock_return = messages.stock_return(return_table.return_of(row))
-                    yield wire.ExportRecordResponse(stock_return=stock_return)
-            async for page in snapshot.pages(submission_table.EXPORT, whose):
-                for row in page:
-                    yield wire.ExportRecordResponse(event=messages.recorded_event(row))
-            if not request.calls:
-                return
-            async for page in snapshot.pages(call_table.EXPORT, whose):
-                for row in page:
-                    yield wire.ExportRecordResponse(call=messages.counted_call(row))
+            for query, written in pieces:
+                async for page in snapshot.pages(query, whose):
+                    for row in page:
+                        yield written(row)
+
+
+_PIECES: Final[tuple[tuple[str, Callable[[tuple[Any, ...]], wire.ExportRecordResponse]], ...]] = (
+    (
+        grant_table.EXPORT,
+        lambda row: wire.ExportRecordResponse(grant=messages.grant(grant_table.grant_of(row))),
+    ),
+    (
+        return_table.EXPORT,
+        lambda row: wire.ExportRecordResponse(
+            stock_return=messages.stock_return(return_table.return_of(row))
+        ),
+    ),
+    (
+        submission_table.EXPORT,
+        lambda row: wire.ExportRecordResponse(event=messages.recorded_event(row)),
+    ),
+    (
+        summary_table.EXPORT,
+        lambda row: wire.ExportRecordResponse(summary=messages.recorded_summary(row)),
+    ),
+    (
+        call_table.EXPORT,
+        lambda row: wire.ExportRecordResponse(call=messages.counted_call(row)),
+    ),
+)
+"""What the record consists of, in the order exported; calls come last."""

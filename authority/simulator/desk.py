@@ -7,6 +7,7 @@ reaches the caller but a fixed sentence.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Never, Protocol, TypeVar
@@ -46,6 +47,13 @@ STATUS_OF: Final = {
     "SUBMISSION_INVALID": grpc.StatusCode.INVALID_ARGUMENT,
     "SUBMISSION_ID_REUSED": grpc.StatusCode.ALREADY_EXISTS,
     "SUBMISSION_UNKNOWN": grpc.StatusCode.NOT_FOUND,
+    "PERIOD_SUMMARISED": grpc.StatusCode.ALREADY_EXISTS,
+    "CONTENT_INVALID": grpc.StatusCode.INVALID_ARGUMENT,
+    "SIGNATURE_INVALID": grpc.StatusCode.INVALID_ARGUMENT,
+    "PERIOD_NOT_OVER": grpc.StatusCode.FAILED_PRECONDITION,
+    "PERIOD_OUT_OF_ORDER": grpc.StatusCode.FAILED_PRECONDITION,
+    "PERIOD_INCOMPLETE": grpc.StatusCode.FAILED_PRECONDITION,
+    "STATISTICS_MISMATCH": grpc.StatusCode.FAILED_PRECONDITION,
 }
 
 
@@ -94,7 +102,8 @@ class Desk:
         self, context: Context, call: Call, effect: Callable[[], Awaitable[_Answer]]
     ) -> _Answer:
         """Answer one call, its ``authority_time`` set."""
-        running = asyncio.create_task(self._handle(call, effect, self._clock()))
+        # Windows go by the machine's own time, whatever the authority's clock is said to be.
+        running = asyncio.create_task(self._handle(call, effect, time.time_ns()))
         self._running.add(running)
         running.add_done_callback(self._forget)
         try:

@@ -18,6 +18,7 @@ from authority.simulator.allocation import (
 )
 from authority.simulator.counter_table import count_up
 from authority.simulator.identifiers import region
+from authority.simulator.policy import NO_DEADLINE
 from authority.simulator.refusal import Refusal
 from authority.simulator.registry_table import require_taxpayer
 
@@ -44,7 +45,10 @@ SELECT first + count FROM stock_return
 WHERE code = :code AND prefix = :prefix AND width = :width AND first <= :running
 ORDER BY first DESC LIMIT 1
 """
-_CONFIRM: Final = "UPDATE stock_grant SET confirmed = 1 WHERE grant_id = :grant_id"
+_CONFIRM: Final = """
+UPDATE stock_grant SET confirmed = 1, confirmed_ns = ifnull(confirmed_ns, :now_ns)
+WHERE grant_id = :grant_id
+"""
 _ADD: Final = """
 INSERT INTO stock_grant
     (grant_id, request_id, tax_number, type, wanted_count, code, prefix, width, first, count,
@@ -86,15 +90,21 @@ _DIGITAL_PREFIX_LENGTH: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a new grant follows: the civil day, how many days it lasts (0: any), its id's start."""
+    """What a new grant follows: the civil day, how many days it lasts (0: any), its id's start.
+
+    ``deadline`` holds instead where there is one: a day, or ``none``.
+    """
 
     today: date
     issue_days: int
+    deadline: str
     initial: str
 
     @property
     def issue_deadline(self) -> str:
         """The last civil day of its numbers, empty for none."""
+        if self.deadline:
+            return "" if self.deadline == NO_DEADLINE else self.deadline
         return (self.today + timedelta(self.issue_days)).isoformat() if self.issue_days else ""
 
 
@@ -175,9 +185,9 @@ def find_by_request(connection: apsw.Connection, request_id: str) -> Grant | Non
     return None if row is None else grant_of(row)
 
 
-def confirm(connection: apsw.Connection, grant_id: str) -> Grant:
+def confirm(connection: apsw.Connection, grant_id: str, *, now_ns: int) -> Grant:
     """Confirm a grant. Refused: GRANT_UNKNOWN."""
-    connection.execute(_CONFIRM, {"grant_id": grant_id})
+    connection.execute(_CONFIRM, {"grant_id": grant_id, "now_ns": now_ns})
     row = connection.execute(_BY_ID, {"grant_id": grant_id}).fetchone()
     if row is None:
         raise Refusal("GRANT_UNKNOWN", f"no grant {grant_id!r}")

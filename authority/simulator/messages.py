@@ -14,8 +14,14 @@ from authority.simulator.policy import OfflineLimits, Policy, Window
 from authority.simulator.registry_table import Allowance, Registration, Seller
 from authority.simulator.return_table import Numbers, StockReturn
 from authority.simulator.submission_table import JudgedItem
+from authority.simulator.summaries import Summary
 from authority.simulator.verdicts import Event, Outcome
-from taxcontrol.authority.v1 import authority_pb2, authority_service_pb2, simulator_service_pb2
+from taxcontrol.authority.v1 import (
+    authority_pb2,
+    authority_service_pb2,
+    period_pb2,
+    simulator_service_pb2,
+)
 
 _EVENT_WIRE = {
     Event.ISSUE: authority_pb2.UploadItem.EVENT_ISSUE,
@@ -220,6 +226,36 @@ def policy(wire: simulator_service_pb2.SetPolicyRequest, present: Policy) -> Pol
         offline_limits=limits,
         holding_count_max=wire.holding_count_max or present.holding_count_max,
         result_delay_ms=wire.result_delay_ms,
+        issue_deadline=wire.issue_deadline or present.issue_deadline,
+        clock_ahead_ms=(
+            wire.clock_ahead_ms if wire.HasField("clock_ahead_ms") else present.clock_ahead_ms
+        ),
+        certificate_days=wire.certificate_days or present.certificate_days,
+    )
+
+
+def summary(wire: period_pb2.SummarisePeriodRequest) -> Summary:
+    """Read a summary."""
+    return Summary(
+        request_id=wire.request_id,
+        tax_number=wire.tax_number,
+        machine_number=wire.machine_number,
+        period=wire.period,
+        content=wire.content,
+        signature=wire.signature,
+        certificate=wire.certificate,
+    )
+
+
+def recorded_summary(row: tuple[Any, ...]) -> authority_pb2.RecordedSummary:
+    """Write a row of ``summary_table.EXPORT``."""
+    tax_number, machine_number, period, summary_serial, content_digest = row
+    return authority_pb2.RecordedSummary(
+        tax_number=tax_number,
+        machine_number=machine_number,
+        period=period,
+        summary_serial=summary_serial,
+        content_digest=content_digest,
     )
 
 

@@ -1,5 +1,6 @@
 """What each number has been used for, and what that means for the next event of it."""
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,9 +16,10 @@ WHERE code = :code AND number = :number AND event = :event
 """
 _BIND: Final = """
 INSERT INTO number_use (code, number, event, tax_number, content_digest, red, accepted, net_fen,
-                        tax_fen, original_code, original_number)
+                        tax_fen, original_code, original_number, machine_number, type, month,
+                        rates)
 VALUES (:code, :number, :event, :tax_number, :content_digest, :red, 0, :net_fen, :tax_fen,
-        :original_code, :original_number)
+        :original_code, :original_number, :machine_number, :type, :month, :rates)
 ON CONFLICT (code, number, event) DO NOTHING
 """
 _ACCEPT: Final = """
@@ -120,6 +122,10 @@ def _bind(
             "tax_fen": content.tax_fen,
             "original_code": original.code,
             "original_number": original.number,
+            "machine_number": content.device,
+            "type": content.type,
+            "month": content.month,
+            "rates": json.dumps(content.rates),
         },
     )
 

@@ -1,5 +1,6 @@
 """The counter for everything but uploads: registration, certificates, stock, policy."""
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
@@ -106,6 +107,7 @@ class Office:
         terms = Terms(
             today=datetime.fromtimestamp(self._clock() / 1e9, tz=_SHANGHAI).date(),
             issue_days=self.policy.issue_days,
+            deadline=self.policy.issue_deadline,
             initial=self._house.initial,
         )
         return await self._store.run(
@@ -121,7 +123,10 @@ class Office:
 
     async def confirm_grant(self, grant_id: str) -> Grant:
         """Confirm a grant."""
-        return await self._store.run(lambda connection: grant_table.confirm(connection, grant_id))
+        now_ns = self._clock()
+        return await self._store.run(
+            lambda connection: grant_table.confirm(connection, grant_id, now_ns=now_ns)
+        )
 
     async def get_grant(self, request_id: str) -> Grant:
         """Find a grant by its request. Refused: GRANT_UNKNOWN."""
@@ -142,6 +147,7 @@ class Office:
                 request_id=request_id,
                 numbers=numbers,
                 series=f"{self._house.initial}RT",
+                now_ns=self._clock(),
             )
         )
 
@@ -149,7 +155,7 @@ class Office:
         """Put a policy in force, durably."""
 
         def job(connection: apsw.Connection) -> None:
-            self._in_force.since_ns = policy_table.save(connection, policy, self._clock())
+            self._in_force.since_ns = policy_table.save(connection, policy, time.time_ns())
             self._in_force.policy = policy
 
         await self._store.run(job)
@@ -165,7 +171,11 @@ class Office:
             return present[1]
         now = datetime.fromtimestamp(self._clock() / 1e9, tz=UTC)
         certificate = self._issuer.certify(
-            key, machine_number=machine_number, tax_number=tax_number, now=now
+            key,
+            machine_number=machine_number,
+            tax_number=tax_number,
+            now=now,
+            days=self.policy.certificate_days,
         )
         registry_table.add_certificate(
             connection, key_digest=digest, machine=machine_number, certificate=certificate

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 MS_PER_UNIT: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
@@ -11,6 +12,11 @@ MS_PER_UNIT: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 _PERIOD_MS_MAX: Final = 31 * 24 * 3_600_000
 _CALL_COUNT_MAX: Final = 10_000_000
 _ISSUE_DAYS_MAX: Final = 3650
+_CERTIFICATE_DAYS_MAX: Final = 20 * 365
+_AHEAD_MS_MAX: Final = 10 * 366 * 86_400_000
+
+NO_DEADLINE: Final = "none"
+"""As ``Policy.issue_deadline``: numbers may be issued on any day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +56,9 @@ class Policy:
 
     ``holding_count_max`` is the most any taxpayer may hold of one type; ``result_delay_ms`` is how
     long a submission is checked before its results are there; ``issue_days`` is how many days after
-    the grant its numbers may be issued, 0 for any number.
+    the grant its numbers may be issued, 0 for any number; ``issue_deadline`` holds instead unless it is
+    empty. ``clock_ahead_ms`` is how far the authority's clock is ahead of this machine's;
+    ``certificate_days`` how long device certificates hold.
     """
 
     windows: tuple[Window, ...] = (
@@ -62,6 +70,9 @@ class Policy:
     holding_count_max: int = 1_000_000
     result_delay_ms: int = 0
     issue_days: int = 0
+    issue_deadline: str = ""
+    clock_ahead_ms: int = 0
+    certificate_days: int = 5 * 365
 
     def __post_init__(self) -> None:
         if not 1 <= self.holding_count_max <= 90_000_000:
@@ -70,6 +81,12 @@ class Policy:
             raise ValueError(f"the result delay is 0 ms to a day, not {self.result_delay_ms} ms")
         if not 0 <= self.issue_days <= _ISSUE_DAYS_MAX:
             raise ValueError(f"numbers last 0 to {_ISSUE_DAYS_MAX} days, not {self.issue_days}")
+        if self.issue_deadline not in ("", NO_DEADLINE):
+            date.fromisoformat(self.issue_deadline)
+        if abs(self.clock_ahead_ms) > _AHEAD_MS_MAX:
+            raise ValueError(f"a clock is at most ten years off, not {self.clock_ahead_ms} ms")
+        if not 1 <= self.certificate_days <= _CERTIFICATE_DAYS_MAX:
+            raise ValueError(f"a certificate holds 1 to 7,300 days, not {self.certificate_days}")
 
 
 def parse_windows(text: str) -> tuple[Window, ...]:

@@ -9,6 +9,7 @@ import apsw
 from authority.simulator.policy import OfflineLimits, Policy, Window
 
 _READ: Final = "SELECT document, windows_since_ns FROM policy WHERE one = 1"
+_LATER: Final = ("issue_days", "issue_deadline", "clock_ahead_ms", "certificate_days")
 _WRITE: Final = """
 INSERT INTO policy (one, document, windows_since_ns) VALUES (1, :document, :since_ns)
 ON CONFLICT (one) DO UPDATE
@@ -27,7 +28,8 @@ def load(connection: apsw.Connection) -> tuple[Policy, int] | None:
         offline_limits=OfflineLimits(**document["offline_limits"]),
         holding_count_max=document["holding_count_max"],
         result_delay_ms=document["result_delay_ms"],
-        issue_days=document.get("issue_days", 0),  # not in documents of an older simulator
+        # Those that are not in documents of an older simulator.
+        **{name: document[name] for name in _LATER if name in document},
     )
     return policy, row[1]
 

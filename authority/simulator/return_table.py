@@ -27,8 +27,9 @@ WHERE tax_number = :tax_number AND code = :code AND number BETWEEN :first_number
 """
 _ADD: Final = """
 INSERT INTO stock_return
-    (return_serial, request_id, tax_number, type, code, prefix, width, first, count)
-VALUES (:return_serial, :request_id, :tax_number, :type, :code, :prefix, :width, :first, :count)
+    (return_serial, request_id, tax_number, type, code, prefix, width, first, count, returned_ns)
+VALUES (:return_serial, :request_id, :tax_number, :type, :code, :prefix, :width, :first, :count,
+        :now_ns)
 """
 
 EXPORT: Final = """
@@ -86,7 +87,12 @@ def return_of(row: tuple[Any, ...]) -> StockReturn:
 
 
 def return_stock(
-    connection: apsw.Connection, *, request_id: str, numbers: Numbers, series: str
+    connection: apsw.Connection,
+    *,
+    request_id: str,
+    numbers: Numbers,
+    series: str,
+    now_ns: int,
 ) -> StockReturn:
     """Take numbers back, or answer the return of the request. Refused: as the RPC says.
 
@@ -105,7 +111,7 @@ def return_stock(
     grant_table.release(
         connection, tax_number=numbers.tax_number, type_=numbers.type, count=numbers.count
     )
-    return _add(connection, request_id, numbers, series)
+    return _add(connection, request_id, numbers, series, now_ns)
 
 
 def _require_granted(connection: apsw.Connection, numbers: Numbers) -> None:
@@ -159,7 +165,7 @@ def _require_unused(connection: apsw.Connection, numbers: Numbers) -> None:
 
 
 def _add(
-    connection: apsw.Connection, request_id: str, numbers: Numbers, series: str
+    connection: apsw.Connection, request_id: str, numbers: Numbers, series: str, now_ns: int
 ) -> StockReturn:
     serial = f"{series}{count_up(connection, 'return'):012d}"
     connection.execute(
@@ -174,6 +180,7 @@ def _add(
             "width": numbers.width,
             "first": numbers.first,
             "count": numbers.count,
+            "now_ns": now_ns,
         },
     )
     return StockReturn(return_serial=serial, request_id=request_id, numbers=numbers)

@@ -1,6 +1,6 @@
 """The simulator's tables, as numbered migrations.
 
-Rows are only ever added to ``call``, ``submission``, ``item`` and ``stock_return``: they are the
+Rows are only ever added to ``call``, ``submission``, ``item``, ``stock_return`` and ``summary``: they are the
 record. Texts are never null. Instants are ns since 1970.
 """
 
@@ -145,7 +145,30 @@ CREATE INDEX number_use_red ON number_use (original_code, original_number)
     WHERE original_number <> '';
 """
 
-MIGRATIONS: Final = (_FIRST, _RETURNS_AND_REDS)
+_MONTHS: Final = """
+-- Null: taken before months were kept. Such a taxpayer's figures are not measured.
+ALTER TABLE number_use ADD COLUMN machine_number TEXT;
+ALTER TABLE number_use ADD COLUMN type TEXT;
+ALTER TABLE number_use ADD COLUMN month TEXT;      -- YYYY-MM of the issue or void time
+ALTER TABLE number_use ADD COLUMN rates TEXT;      -- JSON: [[rate_ppm, net_fen, tax_fen], …]
+CREATE INDEX number_use_of_month ON number_use (tax_number, machine_number, month);
+-- Null: before it was kept.
+ALTER TABLE stock_grant ADD COLUMN confirmed_ns INTEGER;
+ALTER TABLE stock_return ADD COLUMN returned_ns INTEGER;
+
+CREATE TABLE summary (
+    machine_number TEXT NOT NULL REFERENCES device,
+    period TEXT NOT NULL,              -- YYYY-MM
+    tax_number TEXT NOT NULL,
+    request_id TEXT NOT NULL UNIQUE,
+    summary_serial TEXT NOT NULL UNIQUE,
+    content_digest BLOB NOT NULL,
+    closings TEXT NOT NULL,            -- JSON: numbers held at its end, by type
+    PRIMARY KEY (machine_number, period)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final = (_FIRST, _RETURNS_AND_REDS, _MONTHS)
 
 
 class SchemaNewer(Exception):

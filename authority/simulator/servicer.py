@@ -2,11 +2,15 @@
 
 # ruff: noqa: N802 - the RPCs' own names
 
+import time
+
 from authority.simulator import messages
 from authority.simulator.desk import Call, Context, Desk
 from authority.simulator.intake import Intake
-from authority.simulator.office import Clock, Office
+from authority.simulator.office import Office
+from authority.simulator.summary_counter import SummaryCounter
 from taxcontrol.authority.v1 import authority_service_pb2 as wire
+from taxcontrol.authority.v1 import period_pb2
 from taxcontrol.authority.v1.authority_service_pb2_grpc import AuthorityServiceServicer
 
 _NS_PER_MS = 1_000_000
@@ -15,11 +19,13 @@ _NS_PER_MS = 1_000_000
 class AuthorityServicer(AuthorityServiceServicer):
     """Serves ``taxcontrol.authority.v1.AuthorityService``."""
 
-    def __init__(self, *, desk: Desk, office: Office, intake: Intake, clock: Clock) -> None:
+    def __init__(
+        self, *, desk: Desk, office: Office, intake: Intake, summaries: SummaryCounter
+    ) -> None:
         self._desk = desk
         self._office = office
         self._intake = intake
-        self._clock = clock
+        self._summaries = summaries
 
     async def RegisterTaxpayer(
         self, request: wire.RegisterTaxpayerRequest, context: Context
@@ -121,7 +127,7 @@ class AuthorityServicer(AuthorityServiceServicer):
 
         async def effect() -> wire.SubmitInvoicesResponse:
             taken = await self._intake.submit(messages.submission(request), self._desk.mischief)
-            left_ns = max(0, taken.done_ns - self._clock())
+            left_ns = max(0, taken.done_ns - time.time_ns())
             return wire.SubmitInvoicesResponse(
                 acceptance_serial=taken.acceptance_serial,
                 result_delay_ms=-(-left_ns // _NS_PER_MS),
@@ -159,3 +165,14 @@ class AuthorityServicer(AuthorityServiceServicer):
 
         call = Call(method="GetResults", uploader=request.tax_number)
         return await self._desk.answer(context, call, effect)
+
+    async def SummarisePeriod(
+        self, request: period_pb2.SummarisePeriodRequest, context: Context
+    ) -> period_pb2.SummarisePeriodResponse:
+        """See the proto."""
+
+        async def effect() -> period_pb2.SummarisePeriodResponse:
+            serial = await self._summaries.take(messages.summary(request))
+            return period_pb2.SummarisePeriodResponse(summary_serial=serial)
+
+        return await self._desk.answer(context, Call(method="SummarisePeriod"), effect)

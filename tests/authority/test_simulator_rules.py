@@ -159,7 +159,7 @@ def test_a_certificate_counts_within_its_days_only(
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = authority_ca.certify(
-        key.public_key(), machine_number="661000000001", tax_number="t", now=NOW
+        key.public_key(), machine_number="661000000001", tax_number="t", now=NOW, days=5 * 365
     )
 
     verified = Verifier(authority_ca.certificate).verifies(
@@ -181,7 +181,7 @@ def test_a_certificate_of_another_ca_of_the_same_name_counts_for_nothing(
     impostor = open_ca(_made(tmp_path / "other"), NOW)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = impostor.certify(
-        key.public_key(), machine_number="661000000001", tax_number="t", now=NOW
+        key.public_key(), machine_number="661000000001", tax_number="t", now=NOW, days=5 * 365
     )
     assert x509.load_der_x509_certificate(certificate).issuer == authority_ca.certificate.subject
 

@@ -30,6 +30,7 @@ CONTENT = Content(
     month="1970-01",
     net_fen=100,
     tax_fen=13,
+    rates=(),
     invoice_digest=None,
     fault="",
 )

@@ -32,6 +32,7 @@ from grpc_status import rpc_status
 
 from taxcontrol.admin.v1 import (
     audit_service_pb2,
+    device_service_pb2,
     stock_admin_service_pb2,
     taxpayer_service_pb2,
     upload_admin_service_pb2,
@@ -52,6 +53,7 @@ _FILES = (
     taxpayer_service_pb2,
     stock_admin_service_pb2,
     upload_admin_service_pb2,
+    device_service_pb2,
     audit_service_pb2,
 )
 METHODS: dict[str, MethodDescriptor] = {

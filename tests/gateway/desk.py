@@ -28,7 +28,7 @@ from gateway.statements import Stated, Statements
 from gateway.sweep import Sweep
 from gateway.voids import Voids
 from hsm.verify import verify
-from invoice import content
+from invoice import content, rates
 from invoice.document import Draft, Kind, Line, Original, Party, Taxpayer, TypeGrant
 from invoice.identifiers import invoice_name, point_name
 from ledger.port import Ledger
@@ -471,4 +471,5 @@ def _reservation(request_id: str, draft: Draft, point: int, version: int) -> Res
         tax_fen=draft.tax_fen,
         tail=tail,
         original=None if blue is None else OriginalRef(code=blue.code, number=blue.number),
+        rates=rates.of_lines(draft.lines),
     )

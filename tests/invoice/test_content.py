@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from invoice import content
 from invoice.document import Draft, Kind, Line, Nature, Original, Party, ZeroRateFlag
 from invoice.errors import ContentTooLarge
+from invoice.rates import RateSum
 from tests.invoice.builders import SELLER, TAXPAYER, a_donation, a_draft, a_line, a_red, buyer
 
 HEAD: Final[dict[str, Any]] = {
@@ -263,6 +264,7 @@ def test_facts_are_read_from_the_bytes() -> None:
         buyer_tax_number=buyer().tax_number,
         original=("053002600111", "00000001"),
         red_notice_number="",
+        rates=(RateSum(130_000, -2000, -260),),
     )
 
 

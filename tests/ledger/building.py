@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha512
 
-from invoice import content, marks
+from invoice import content, marks, rates
 from invoice.document import Draft, Kind, Line, Original, Party, Taxpayer, TypeGrant
 from invoice.lifecycle import UploadState
 from ledger.port import Ledger
@@ -315,6 +315,7 @@ def a_reservation(
         tax_fen=draft.tax_fen,
         tail=tail,
         buyer_tax_number=draft.buyer.tax_number,
+        rates=rates.of_lines(draft.lines),
     )
 
 
@@ -361,6 +362,7 @@ def a_red(
         original=OriginalRef(code=blue.code, number=blue.number),
         red_notice_number=notice,
         buyer_tax_number=draft.buyer.tax_number,
+        rates=rates.of_lines(draft.lines),
     )
 
 

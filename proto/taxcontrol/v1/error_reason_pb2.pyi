@@ -146,7 +146,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The invoice cannot be voided. Metadata: `code`, `number`, `cause`:
     `RESERVED` (not signed yet; retry), `VOIDED`, `BLANK_VOIDED`, `VOIDING` (another request
     has decided it), `REVERSED` (a red reverses it; void the red first), `OTHER_PERIOD` (issued
-    in another month; reverse it instead). Effect: none.
+    in another month; reverse it instead), `PERIOD_CLOSED` (its month is being summarised or was; reverse
+    it instead). Effect: none.
     """
     ERROR_REASON_NUMBER_BLANK_VOIDED: _ErrorReason.ValueType  # 31
     """ABORTED. The number taken under this request id was voided blank by an operator and will
@@ -359,7 +360,8 @@ ERROR_REASON_INVOICE_NOT_VOIDABLE: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION. The invoice cannot be voided. Metadata: `code`, `number`, `cause`:
 `RESERVED` (not signed yet; retry), `VOIDED`, `BLANK_VOIDED`, `VOIDING` (another request
 has decided it), `REVERSED` (a red reverses it; void the red first), `OTHER_PERIOD` (issued
-in another month; reverse it instead). Effect: none.
+in another month; reverse it instead), `PERIOD_CLOSED` (its month is being summarised or was; reverse
+it instead). Effect: none.
 """
 ERROR_REASON_NUMBER_BLANK_VOIDED: ErrorReason.ValueType  # 31
 """ABORTED. The number taken under this request id was voided blank by an operator and will

@@ -229,8 +229,8 @@ class AuthorityServiceServicer(object):
         `REQUEST_ID_REUSED`, `PERIOD_SUMMARISED` (the month has another summary); INVALID_ARGUMENT
         `CONTENT_INVALID`, `SIGNATURE_INVALID`; FAILED_PRECONDITION `PERIOD_NOT_OVER`,
         `PERIOD_OUT_OF_ORDER` (the month after the last one summarised comes first; metadata
-        `next_period`), `PERIOD_INCOMPLETE` (numbers below others that were handed in are missing; metadata
-        `missing_count`, `missing_numbers`: the first of them, comma separated), `STATISTICS_MISMATCH`
+        `next_period`), `PERIOD_INCOMPLETE` (more numbers are stated to be used than were handed in, and some below others
+        that were are missing; metadata `missing_count`, `missing_numbers`: the first of them, comma separated), `STATISTICS_MISMATCH`
         (metadata `type`, `field`, `stated`, `known`). A refused request leaves its id free.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -73,8 +73,8 @@ class SimulatorServiceServicer(object):
 
     def ExportRecord(self, request, context):
         """Streams everything the simulator holds, as of one instant: grants in the order granted, then
-        returns in the order taken, then events by taxpayer, code, number and event, then counted calls
-        in the order they arrived.
+        returns in the order taken, then events by taxpayer, code, number and event, then summaries by
+        taxpayer, device and month, then counted calls in the order they arrived.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

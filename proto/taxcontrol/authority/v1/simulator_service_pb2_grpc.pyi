@@ -41,8 +41,8 @@ class SimulatorServiceStub:
     """
     ExportRecord: _grpc.UnaryStreamMultiCallable[_simulator_service_pb2.ExportRecordRequest, _simulator_service_pb2.ExportRecordResponse]
     """Streams everything the simulator holds, as of one instant: grants in the order granted, then
-    returns in the order taken, then events by taxpayer, code, number and event, then counted calls
-    in the order they arrived.
+    returns in the order taken, then events by taxpayer, code, number and event, then summaries by
+    taxpayer, device and month, then counted calls in the order they arrived.
     """
 
 @_typing.type_check_only
@@ -58,8 +58,8 @@ class SimulatorServiceAsyncStub(SimulatorServiceStub):
     """
     ExportRecord: _aio.UnaryStreamMultiCallable[_simulator_service_pb2.ExportRecordRequest, _simulator_service_pb2.ExportRecordResponse]  # type: ignore[assignment]
     """Streams everything the simulator holds, as of one instant: grants in the order granted, then
-    returns in the order taken, then events by taxpayer, code, number and event, then counted calls
-    in the order they arrived.
+    returns in the order taken, then events by taxpayer, code, number and event, then summaries by
+    taxpayer, device and month, then counted calls in the order they arrived.
     """
 
 class SimulatorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -90,8 +90,8 @@ class SimulatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_simulator_service_pb2.ExportRecordResponse], _abc.AsyncIterator[_simulator_service_pb2.ExportRecordResponse]]:
         """Streams everything the simulator holds, as of one instant: grants in the order granted, then
-        returns in the order taken, then events by taxpayer, code, number and event, then counted calls
-        in the order they arrived.
+        returns in the order taken, then events by taxpayer, code, number and event, then summaries by
+        taxpayer, device and month, then counted calls in the order they arrived.
         """
 
 def add_SimulatorServiceServicer_to_server(servicer: SimulatorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
