@@ -416,7 +416,11 @@ class PeriodNotClosable(InvoiceError):
 
     def __init__(self, period: str, *, cause: str, message: str, **facts: str | float) -> None:
         super().__init__(
-            f"{period} cannot be summarised: {message}", period=period, cause=cause, **facts
+            f"{period} cannot be summarised: {message}",
+            retry_s=None,
+            period=period,
+            cause=cause,
+            **facts,
         )
 
 
