@@ -201,7 +201,7 @@ async def test_what_was_refused_stands_in_the_way_until_it_is_accepted(
         refusal = await _refused(_summarise(desk, device))
         await desk.uploads.RetryUploads(
             upload_admin_service_pb2.RetryUploadsRequest(
-                request_id=new_id("retry"), parent=seller.name
+                request_id=new_id("retry"), parent=seller.name, reason="已更正"
             )
         )
         month = await desk.summarised(device, "2027-03")

@@ -47,8 +47,11 @@ def test_the_members_stand_in_the_order_of_the_contract() -> None:
     ]
     assert members["types"][1]["closing"] == 90
     assert members["types"][1]["totals"][1] == {
-        "group": "red", "rate_ppm": 60_000, "invoices": 1,
-        "net_fen": -30_000, "tax_fen": -1_800,
+        "group": "red",
+        "rate_ppm": 60_000,
+        "invoices": 1,
+        "net_fen": -30_000,
+        "tax_fen": -1_800,
     }
 
 

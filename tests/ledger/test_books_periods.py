@@ -44,7 +44,7 @@ async def path(tmp_path: Path) -> Path:
     ledger = await _ledger(path)
     await building.open_shop(ledger, 100)
     opened = apsw.Connection(str(path))
-    ((first,),) = opened.execute("SELECT min(open_period) FROM meter").fetchall()
+    first = str(opened.execute("SELECT min(open_period) FROM meter").get)
     opened.close()
     assert first <= PERIOD
     await building.issue(ledger, "r-1", "r-2", "r-3")
