@@ -155,7 +155,8 @@ def missing(connection: apsw.Connection, tax_number: str, type_: str, count_max:
 
 def _between(rows: apsw.Cursor, type_: str, from_ns: int, to_ns: int) -> tuple[int, int]:
     fewest = most = 0
-    for row_type, count, at_ns in rows.fetchall():
+    found: list[tuple[Any, ...]] = rows.fetchall()
+    for row_type, count, at_ns in found:
         if row_type != type_:
             continue
         if at_ns is None or from_ns - DAY_NS <= at_ns < to_ns + DAY_NS:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hsm.verify import verify
 from invoice import content
 from taxcontrol.admin.v1 import device_service_pb2, device_service_pb2_grpc
+from taxcontrol.v1 import invoice_pb2
 from tests.e2e.platform import Platform
 from tests.e2e.sellers import Seller, new_id, ticket
 from tests.e2e.wire import eventually, refused
@@ -84,7 +85,9 @@ def test_a_key_is_changed_in_the_token_while_sixteen_issue(
 ) -> None:
     seller = platform.new_seller("026", stock=600)
     device = _of(devices, seller)
-    issued, failed, stop = [], [], threading.Event()
+    issued: list[invoice_pb2.IssuedInvoice] = []
+    failed: list[grpc.RpcError] = []
+    stop = threading.Event()
 
     def issue_on() -> None:
         while not stop.is_set() and len(issued) < 550:

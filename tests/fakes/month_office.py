@@ -11,7 +11,7 @@ software and survives a restart of the gateway, as the ledger does.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -197,7 +197,10 @@ class MonthOffice:
             ),
             ledger=around(cast("Ledger", SqliteLedger(self.path, verify=verify))),
             signer=signer,
-            authorities=Authorities(tax=Bureau(authority, time_told)),
+            # One simulator stands in for whichever of the two this office is before.
+            authorities=Authorities(
+                tax=Bureau(authority, time_told), finance=Bureau(authority, time_told)
+            ),
             channels=(authority,),
             clock=self.clock,
         )
@@ -214,9 +217,10 @@ class MonthOffice:
 
 
 @contextmanager
-def open_office(folder: Path):  # type: ignore[no-untyped-def]
+def open_office(folder: Path, *, finance: bool = False) -> Iterator[MonthOffice]:
     """A simulator without windows, and an office before it."""
-    with SimulatorProcess(folder / "simulator", arguments=["--windows", ""]) as simulator:
+    arguments = ["--windows", "", *(["--office", "finance"] if finance else [])]
+    with SimulatorProcess(folder / "simulator", arguments=arguments) as simulator:
         yield MonthOffice(folder, simulator)
 
 

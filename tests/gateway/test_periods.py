@@ -16,9 +16,15 @@ from hsm.verify import verify
 from invoice import content
 from invoice.errors import LedgerUnavailable
 from ledger.port import Ledger
-from taxcontrol.admin.v1 import device_service_pb2, period_pb2, stock_admin_service_pb2
+from taxcontrol.admin.v1 import (
+    device_service_pb2,
+    period_pb2,
+    stock_admin_service_pb2,
+    upload_admin_service_pb2,
+)
 from taxcontrol.v1 import invoice_reversal_pb2
 from tests.e2e.sellers import Seller, new_id, new_tax_number
+from tests.e2e.test_finance import a_charity, receipt
 from tests.e2e.wire import refusal_of
 from tests.fakes.month_office import Desk, MonthOffice, open_office
 
@@ -177,6 +183,49 @@ async def test_what_is_not_accepted_stands_in_the_way_and_is_counted(office: Mon
         await asyncio.to_thread(office.simulator.set_faults)
         await desk.summarised(device, "2027-03")
         assert await desk.findings() == []
+
+
+async def test_what_was_refused_stands_in_the_way_until_it_is_accepted(
+    office: MonthOffice,
+) -> None:
+    seller = _seller()
+    await office.go_to(MID_MARCH)
+    async with office.gateway() as desk:
+        device = await desk.open_shop(seller)
+        await asyncio.to_thread(office.simulator.set_faults, refuse_item_ppm=1_000_000)
+        await desk.issue(seller)
+        await desk.drained(seller)
+        await asyncio.to_thread(office.simulator.set_faults)
+        await office.go_to(APRIL)
+
+        refusal = await _refused(_summarise(desk, device))
+        await desk.uploads.RetryUploads(
+            upload_admin_service_pb2.RetryUploadsRequest(
+                request_id=new_id("retry"), parent=seller.name, reason="已更正"
+            )
+        )
+        month = await desk.summarised(device, "2027-03")
+
+        assert (refusal.facts["cause"], refusal.facts["count"]) == ("REJECTED", "1")
+        assert month.statistics[0].blue_count == 1
+        assert await desk.findings() == []
+
+
+async def test_a_charity_closes_its_month_at_rate_0(tmp_path: Path) -> None:
+    seller = a_charity()
+    with open_office(tmp_path, finance=True) as office:
+        await office.go_to(MID_MARCH)
+        async with office.gateway() as desk:
+            device = await desk.open_shop(seller)
+            await desk.invoices.IssueInvoice(receipt(seller))
+            await desk.drained(seller)
+            await office.go_to(APRIL)
+            month = await desk.summarised(device, "2027-03")
+
+            (total,) = month.statistics[0].totals
+            assert (total.rate_ppm, total.invoice_count, total.net_fen) == (0, 1, 10_000)
+            assert len(office.summaries(seller.tax_number)) == 1
+            assert await desk.findings() == []
 
 
 async def test_a_device_that_is_not_is_not_found(office: MonthOffice) -> None:
