@@ -2,8 +2,8 @@
 
 An alert is raised as soon as its condition holds. It is resolved once the condition has been gone for a
 minute. Its severity rises at once, and falls when it has been lower for five minutes. Its forecast is told
-anew when it has moved by more than ten minutes and a tenth of what is left: at once when issuing stops
-sooner, every ten minutes otherwise.
+anew when it has moved by more than ten minutes and a tenth of what is left, every ten minutes at most; at
+once when half of the time that was left is gone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -95,13 +95,21 @@ class Hysteresis:
 
 
 def _worth_telling(alert: AlertRecord, condition: Condition, now: float) -> bool:
-    """Whether its forecast has moved: one that came nearer at once, all else when it is a while ago."""
-    limit_moved = _moved(alert.limit_at, condition.limit_at, now)
-    if limit_moved and (condition.limit_at or now) < (alert.limit_at or float("inf")):
+    """Whether its forecast has moved by enough, or by so much that it cannot wait."""
+    if _halved(alert.limit_at, condition.limit_at, now):
         return True
     if 0 <= now - alert.updated_at < _MOVED_S:
         return False
-    return limit_moved or _moved(alert.drained_at, condition.drained_at, now)
+    return _moved(alert.limit_at, condition.limit_at, now) or _moved(
+        alert.drained_at, condition.drained_at, now
+    )
+
+
+def _halved(told: float | None, now_said: float | None, now: float) -> bool:
+    """Whether half of the time that was told to be left is gone at once."""
+    if now_said is None or (told is not None and told <= now):
+        return False
+    return told is None or now_said - now < (told - now) / 2
 
 
 def _moved(told: float | None, now_said: float | None, now: float) -> bool:

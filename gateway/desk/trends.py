@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 MeterName = tuple[str, str, str]
 """Tax number, machine number, type."""
 
-_WINDOW_S: Final = 900.0
+_WINDOW_S: Final = 3600.0
 _STEP_S: Final = 15.0
 # A slope over less than this says more about one group of invoices than about where things go.
 _SPAN_S_MIN: Final = 60.0
@@ -20,7 +20,7 @@ class Slope(NamedTuple):
 
 
 class Trends:
-    """The backlogs of the last quarter of an hour, by meter."""
+    """The backlogs of the last hour, or since there was none, by meter."""
 
     def __init__(self) -> None:
         self._tracks: dict[MeterName, deque[tuple[float, int, int]]] = {}
@@ -38,8 +38,13 @@ class Trends:
             samples.append((now, count, amount_fen))
         while now - samples[0][0] > _WINDOW_S:
             samples.popleft()
-        if not count and all(not sample[1] for sample in samples):
-            del self._tracks[name]
+        if not count:
+            # What grows from here on begins here: the hour before would only water it down.
+            ended = samples[0][1] == 0
+            samples.clear()
+            samples.append((now, 0, 0))
+            if ended:
+                del self._tracks[name]
             return None
         began_at, began_count, began_fen = samples[0]
         span_s = now - began_at

@@ -3,13 +3,18 @@
 Whoever issues does so at a steady rate, round the clock; the authority goes away and comes back.
 """
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.alerts.engine import AlertEngine, NoDelivery
 from gateway.change_hub import ChangeHub
@@ -17,12 +22,12 @@ from gateway.desk.surveyor import Surveyor
 from gateway.health import Vitals
 from gateway.metrics.measures import Measures
 from gateway.upload.uploader import Uploader
+from hsm.port import Signer
 from invoice.errors import InvoiceError
 from ledger.alert_records import AlertChangeRecord
 from ledger.port import Ledger
 from quota.offline import OfflineLimits
 from tests.fakes.inline_lane import inline_ledger
-from tests.fakes.software_signer import SoftwareSigner
 from tests.fakes.strict_authority import Call, StrictAuthority, lost
 from tests.fakes.tax_office import tax_office
 from tests.fakes.virtual_time import EPOCH_S, VirtualClock, virtual_guard
@@ -99,8 +104,17 @@ async def outage(
     clock = VirtualClock()
     await ledger.start(building.WORKER, clock.now())
     record = building.a_taxpayer(holding_count_max=10**6)
+    [device] = record.devices
+    [key] = device.keys
+    key = replace(key, certificate=a_certificate(clock.now(), days=3650))
     await ledger.register(
-        replace(record, offline_limits=limits, windows=(), registered_at=clock.now()),
+        replace(
+            record,
+            devices=(replace(device, keys=(key,)),),
+            offline_limits=limits,
+            windows=(),
+            registered_at=clock.now(),
+        ),
         building.binding("register"),
         building.ACT,
     )
@@ -123,7 +137,7 @@ async def outage(
     surveyor = Surveyor(
         ledger=ledger,
         uploader=uploader,
-        signer=SoftwareSigner(),
+        signer=cast("Signer", _Ready()),
         authorities=tax_office(authority),
         clock=clock,
         measures=Measures(),
@@ -152,6 +166,28 @@ async def outage(
         await ledger.close()
 
 
+class _Ready:
+    """The only thing that is asked of the device here."""
+
+    def available(self, key_id: str) -> bool:
+        del key_id
+        return True
+
+
+def a_certificate(now: float, *, days: float) -> bytes:
+    """A certificate that ends so many days after ``now``; DER."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    begins, ends = (datetime.fromtimestamp(now, UTC) + timedelta(days=one) for one in (-400, days))
+    return (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(begins)
+        .not_valid_after(ends)
+        .sign(key, SHA256())
+        .public_bytes(Encoding.DER)
+    )
+
+
 def lives(changes: Sequence[AlertChangeRecord]) -> dict[str, list[tuple[str, float]]]:
     """By kind: what happened and when, in hours from the beginning; what only moved is left out."""
     found: dict[str, list[tuple[str, float]]] = {}
@@ -171,10 +207,3 @@ def table(title: str, changes: Sequence[AlertChangeRecord]) -> str:
         for change in changes
     ]
     return "\n".join([title, *rows])
-
-
-async def settle(seconds: float) -> None:
-    """Let time pass; for what follows a survey."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.Event().wait()

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from quota.offline import OfflineLimits
 from tests.fakes import virtual_time
@@ -32,19 +34,19 @@ def test_an_outage_of_60_hours_is_told_of_in_time_once_and_ends(tmp_path: Path, 
         async with outage(tmp_path, limits) as there:
             began = there.clock.now()
             await there.issue(
-                per_hour=_PER_HOUR, every_s=600.0, net_fen=_NET_FEN, until=began + 2 * HOUR_S
+                per_hour=_PER_HOUR, every_s=240.0, net_fen=_NET_FEN, until=began + 2 * HOUR_S
             )
             there.away = True
             await there.issue(
                 per_hour=_PER_HOUR,
-                every_s=600.0,
+                every_s=240.0,
                 net_fen=_NET_FEN,
                 until=began + (2 + _OUTAGE_H) * HOUR_S,
             )
             there.away = False
             await there.issue(
                 per_hour=_PER_HOUR,
-                every_s=600.0,
+                every_s=240.0,
                 net_fen=_NET_FEN,
                 until=began + (4 + _OUTAGE_H) * HOUR_S,
             )
@@ -57,10 +59,60 @@ def test_an_outage_of_60_hours_is_told_of_in_time_once_and_ends(tmp_path: Path, 
             assert told[kind][0][1] <= stopped_h - _AHEAD_H
             # A call is lost when it times out, after 10 minutes here; a minute later it is told.
             assert 2 <= told["AUTHORITY_UNREACHABLE"][0][1] <= 2.3
+            for ended in told:
+                assert [what for what, _ in told[ended]] == ["RAISED", "RESOLVED"], ended
             for ended in (kind, "AUTHORITY_UNREACHABLE", "OFFLINE_LIMIT_REACHED"):
-                assert [what for what, _ in told[ended]] == ["RAISED", "RESOLVED"]
                 assert told[ended][1][1] >= 2 + _OUTAGE_H
+            assert len(changes) < 120  # forecasts are told now and then, not at every look
             assert there.engine.counts.all.severities == {}
             assert abs(told["OFFLINE_LIMIT_REACHED"][0][1] - stopped_h) <= 0.1
+
+    virtual_time.run(story())
+
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    print_blob=True,
+)
+@given(
+    per_hour=st.sampled_from([30.0, 120.0, 600.0]),
+    hours=st.floats(1.0, 9.0),
+    warmup_h=st.sampled_from([0.2, 1.0]),
+    kind=st.sampled_from(sorted(LIMITS)),
+)
+def test_whatever_the_rate_and_the_limit_it_is_told_half_an_hour_before(
+    tmp_path_factory: pytest.TempPathFactory,
+    per_hour: float,
+    hours: float,
+    warmup_h: float,
+    kind: str,
+) -> None:
+    """A limit that a steady rate reaches after one to nine hours; ages are whole hours."""
+    count = max(20, round(per_hour * hours))
+    limits = {
+        "UNUPLOADED_AGE": OfflineLimits(age_hours_max=max(1, round(hours))),
+        "UNUPLOADED_COUNT": OfflineLimits(count_max=count),
+        "UNUPLOADED_AMOUNT": OfflineLimits(amount_fen_max=count * _NET_FEN),
+    }[kind]
+
+    async def story() -> None:
+        async with outage(tmp_path_factory.mktemp("outage"), limits) as there:
+            began = there.clock.now()
+            for until_h, away in ((warmup_h, False), (warmup_h + hours + 2, True)):
+                there.away = away
+                await there.issue(
+                    per_hour=per_hour,
+                    every_s=120.0,
+                    net_fen=_NET_FEN,
+                    until=began + until_h * HOUR_S,
+                )
+            told = lives(await there.changes())
+            stopped_h = (there.refusals[LIMITS[kind][1]] - EPOCH_S) / HOUR_S
+            print(f"{kind} {limits} at {per_hour}/h: raised {told[kind]}, stopped {stopped_h:.2f}")
+
+            assert [what for what, _ in told[kind]] == ["RAISED"]
+            assert told[kind][0][1] <= stopped_h - _AHEAD_H
 
     virtual_time.run(story())

@@ -1,4 +1,4 @@
-"""How a backlog moves: its slope over the last quarter of an hour, and nothing made of nothing."""
+"""How a backlog moves: its slope over the last hour, or since there was none."""
 
 import pytest
 
@@ -33,8 +33,8 @@ def test_what_turned_round_shows_within_the_window() -> None:
     trends = Trends()
     grown(trends, seconds=1800, step_s=15, per_s=2.0)
     slope = None
-    for passed_s in range(15, 1200, 15):
-        slope = trends.note(METER, 3700 - passed_s, 0, NOW + 1800 + passed_s)
+    for passed_s in range(15, 4000, 15):
+        slope = trends.note(METER, 9000 - passed_s, 0, NOW + 1800 + passed_s)
 
     assert slope is not None
     assert slope.count_per_s == pytest.approx(-1.0, rel=0.01)
@@ -49,6 +49,18 @@ def test_without_a_backlog_there_is_no_slope_and_nothing_is_kept() -> None:
 
     assert slope is None
     assert trends.note(METER, 0, 0, NOW + 3600) is None
+
+
+def test_what_grows_from_nothing_is_not_watered_down_by_the_time_before() -> None:
+    trends = Trends()
+    for passed_s in range(0, 3000, 15):
+        trends.note(METER, passed_s % 30, 0, NOW + passed_s)
+    slope = None
+    for passed_s in range(0, 76, 15):
+        slope = trends.note(METER, passed_s * 3, 0, NOW + 3000 + passed_s)
+
+    assert slope is not None
+    assert slope.count_per_s == pytest.approx(3.0, rel=0.01)
 
 
 def test_a_clock_set_back_begins_anew() -> None:
