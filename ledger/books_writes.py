@@ -71,6 +71,9 @@ SELECT 1
    AND (state IN ('GRANTED', 'CONFIRMED') OR count = ?)
 """
 _TAXPAYER = "SELECT 1 FROM taxpayer WHERE tax_number = ? AND tenant = ?"
+_ACKNOWLEDGED = """
+SELECT 1 FROM alert WHERE alert_id = ? AND tenant = ? AND acknowledged_at IS NOT NULL
+"""
 _STATEMENT = """
 SELECT 1
   FROM statement AS t
@@ -121,6 +124,8 @@ def _took_effect(
     elif "statement" in told:
         names = ("statement", "code", "number", "time")
         wanted.append((_STATEMENT, (*bound, *(told[name] for name in names))))
+    elif "alert_id" in told:
+        wanted.append((_ACKNOWLEDGED, (told["alert_id"], bound[0])))
     elif "segments" not in told:  # where segments lie is checked one by one (books_operators)
         wanted.append((_TAXPAYER, (told["tax_number"], bound[0])))
     return all(fetch_one(connection, statement, values) for statement, values in wanted)

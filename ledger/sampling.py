@@ -6,17 +6,12 @@ from typing import Final
 import apsw
 
 from ledger.bulk import Bulk
+from ledger.survey import FRESH
 from ledger.survey_records import BacklogSample, BurnSample
 from ledger.taxpayers import check_owned
 from ledger.values import Value, fetch
 from stock.forecast import HOUR_S, KEPT_HOUR_COUNT
 
-_FRESH = """
-SELECT tax_number, point, type, sum(next - ifnull(sampled_next, first))
-  FROM segment INDEXED BY segment_unsampled
- WHERE next > ifnull(sampled_next, first) AND point IS NOT NULL
- GROUP BY tax_number, point, type
-"""
 _COUNTED = """
 UPDATE segment INDEXED BY segment_unsampled
    SET sampled_next = next
@@ -61,7 +56,7 @@ def record_samples(
 ) -> None:
     """Count what was taken since the last time towards this hour, store backlogs, forget what is old."""
     hour = int(now // HOUR_S)
-    for *place, count in fetch(connection, _FRESH):
+    for *place, count in fetch(connection, FRESH):
         connection.execute(_BURN, (*place, hour, count))
         connection.execute(_COUNTER, (*place, count, hour))
     connection.execute(_COUNTED)

@@ -4,8 +4,8 @@ Every statement here walks an index over what is there now: registrations, meter
 outbox rows that are not merely pending. None grows with the invoices that were ever issued.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import apsw
@@ -47,6 +47,13 @@ SELECT s.tax_number, s.point, s.type,
   JOIN stock_grant AS g ON g.grant_number = s.grant_number
  WHERE s.next < s.first + s.count - s.returning_count - s.returned_count
 """
+FRESH: Final = """
+SELECT tax_number, point, type, sum(next - ifnull(sampled_next, first))
+  FROM segment INDEXED BY segment_unsampled
+ WHERE next > ifnull(sampled_next, first) AND point IS NOT NULL
+ GROUP BY tax_number, point, type
+"""
+"""What was taken since it was counted last."""
 _COUNTERS = "SELECT tax_number, point, type, taken_count FROM stock_counter"
 _BURN = "SELECT tax_number, point, type, hour, taken_count FROM burn WHERE hour >= ?"
 _FIRST_HOURS = "SELECT tax_number, point, type, first_hour FROM stock_counter"
@@ -150,8 +157,11 @@ def _shelves(connection: apsw.Connection, now: float, today: str) -> dict[str, l
     lying: defaultdict[CounterPlace, list[tuple[int, str]]] = defaultdict(list)
     for tax_number, point, type_code, count, deadline in fetch(connection, _SHELVES):
         lying[CounterPlace(tax_number, point, type_code)].append((count, deadline))
-    taken: dict[_Place, int] = {row[:3]: row[3] for row in fetch(connection, _COUNTERS)}
-    burns = _burns(connection, now)
+    # What was taken a moment ago counts as well: a point that is used up shows at once.
+    fresh: dict[_Place, int] = {row[:3]: row[3] for row in fetch(connection, FRESH)}
+    taken = Counter({row[:3]: row[3] for row in fetch(connection, _COUNTERS)})
+    taken.update(fresh)
+    burns = _burns(connection, now, fresh)
     thresholds = {
         (threshold.tax_number, threshold.point, threshold.type): threshold
         for threshold in thresholds_of(connection)
@@ -193,14 +203,21 @@ def _order(place: CounterPlace) -> tuple[str, int, str]:
     return (place.tax_number, -1 if place.point is None else place.point, place.type)
 
 
-def _burns(connection: apsw.Connection, now: float) -> dict[_Place, Burn]:
-    oldest = int(now // HOUR_S) - KEPT_HOUR_COUNT
-    taken: defaultdict[_Place, dict[int, int]] = defaultdict(dict)
+def _burns(
+    connection: apsw.Connection, now: float, fresh: Mapping[_Place, int]
+) -> dict[_Place, Burn]:
+    running = int(now // HOUR_S)
+    oldest = running - KEPT_HOUR_COUNT
+    taken: defaultdict[_Place, Counter[int]] = defaultdict(Counter)
     for tax_number, point, type_code, hour, count in fetch(connection, _BURN, (oldest,)):
         taken[tax_number, point, type_code][hour] = count
+    for place, count in fresh.items():
+        taken[place][running] += count
+    first = dict.fromkeys(fresh, running)
+    first |= {row[:3]: row[3] for row in fetch(connection, _FIRST_HOURS)}
     return {
-        row[:3]: Burn(taken=taken[row[:3]], first_hour=max(row[3], oldest))
-        for row in fetch(connection, _FIRST_HOURS)
+        place: Burn(taken=taken[place], first_hour=max(hour, oldest))
+        for place, hour in first.items()
     }
 
 

@@ -31,7 +31,9 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_status import rpc_status
 
 from taxcontrol.admin.v1 import (
+    alert_service_pb2,
     audit_service_pb2,
+    desk_service_pb2,
     device_service_pb2,
     stock_admin_service_pb2,
     taxpayer_service_pb2,
@@ -54,6 +56,8 @@ _FILES = (
     stock_admin_service_pb2,
     upload_admin_service_pb2,
     device_service_pb2,
+    desk_service_pb2,
+    alert_service_pb2,
     audit_service_pb2,
 )
 METHODS: dict[str, MethodDescriptor] = {

@@ -67,6 +67,18 @@ async def test_numbers_are_counted_once_each_also_over_a_restart(storage: Books)
     assert [finding for word in ledger.check_books() for finding in word.findings] == []
 
 
+async def test_what_was_taken_a_moment_ago_is_seen_before_it_is_counted(ledger: Ledger) -> None:
+    await building.open_shop(ledger, 3)
+    await building.issue(ledger, "r-1")
+    await ledger.record_samples([], now=NOW)
+    await building.issue(ledger, "r-2", "r-3")
+
+    [shelf] = (await ledger.survey(NOW)).taxpayers[TAX_NUMBER].shelves
+
+    assert (shelf.available_count, shelf.taken_count) == (0, 3)
+    assert dict(shelf.burn.taken) == {HOUR: 3}
+
+
 async def test_what_a_recall_takes_back_was_not_used(ledger: Ledger) -> None:
     await building.open_shop(ledger, 100)
     await building.issue(ledger, "r-1", "r-2")
