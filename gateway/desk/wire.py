@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway import convert, offline_wire, upload_wire
-from gateway.desk.survey import MeterLine, StockLine, Survey, TaxpayerLine
+from gateway.desk.survey import LimitOutlook, MeterLine, StockLine, Survey, TaxpayerLine
 from gateway.upload.pacer import WindowUse
 from invoice.identifiers import point_name, taxpayer_name
 from quota.offline import Grade
-from taxcontrol.admin.v1 import desk_pb2, stock_threshold_pb2, upload_pb2
+from taxcontrol.admin.v1 import desk_pb2, offline_pb2, stock_threshold_pb2, upload_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _taxpayer(line: TaxpayerLine, standing: Standing, now: float) -> desk_pb2.Ta
         alerts=_counts(standing),
     )
     if line.drained_at is not None:
-        wire.drain_time.CopyFrom(convert.timestamp(line.drained_at))
+        wire.drain_time.CopyFrom(convert.timestamp(_minute(line.drained_at)))
     return wire
 
 
@@ -97,7 +97,7 @@ def _stock(tax_number: str, line: StockLine) -> desk_pb2.StockView:
             )
         )
     if line.empty_at is not None:
-        wire.empty_time.CopyFrom(convert.timestamp(line.empty_at))
+        wire.empty_time.CopyFrom(convert.timestamp(_minute(line.empty_at)))
     return wire
 
 
@@ -107,12 +107,26 @@ def _meter(line: MeterLine) -> desk_pb2.MeterView:
         type=line.type,
         unuploaded_count=line.unuploaded_count,
         unuploaded_amount_fen=line.unuploaded_amount_fen,
-        limits=[offline_wire.limit_use(one.use, one.reached_at) for one in line.limits],
+        limits=map(_limit, line.limits),
         grade=offline_wire.grade(line.grade),
     )
     if line.oldest_issue_time:
         wire.oldest_issue_time.CopyFrom(convert.timestamp(line.oldest_issue_time))
     return wire
+
+
+def _limit(outlook: LimitOutlook) -> offline_pb2.LimitUse:
+    use, reached_at = outlook.use, outlook.reached_at
+    if use.limit_at is not None:
+        # What only time moves is told by the minute: else no view would ever be like the last one.
+        use = replace(use, used=_minute(use.used))
+    elif reached_at is not None:
+        reached_at = _minute(reached_at)
+    return offline_wire.limit_use(use, reached_at)
+
+
+def _minute(seconds: float) -> int:
+    return int(seconds // 60) * 60
 
 
 def _upload(line: TaxpayerLine, now: float) -> upload_pb2.UploadStatus:
