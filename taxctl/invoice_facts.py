@@ -1,7 +1,6 @@
 """An invoice, its void and its changes as a person reads them."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,18 +14,11 @@ from taxcontrol.v1.invoice_pb2 import (
 )
 from taxctl.screen import civil, yuan
 from taxctl.times import month
+from taxctl.wire_words import word
 
 Facts = list[tuple[str, str]]
 
 _WITH_REDS: Final = frozenset({Invoice.STATE_PARTLY_REVERSED, Invoice.STATE_REVERSED})
-
-
-def word(name_of: Callable[[Any], str], value: int, prefix: str) -> str:
-    """``partly reversed`` for ``STATE_PARTLY_REVERSED``; a newer gateway's value as its number."""
-    try:
-        return name_of(value).removeprefix(prefix).lower().replace("_", " ")
-    except ValueError:
-        return f"#{value}"
 
 
 def state_word(invoice: Invoice) -> str:

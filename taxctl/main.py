@@ -21,14 +21,19 @@ from taxctl.issue_command import issue
 from taxctl.list_command import list_invoices
 from taxctl.reversal_commands import reverse, void
 from taxctl.session import (
+    EnvironmentOperatorOption,
     EnvironmentTargetOption,
     Given,
+    Group,
     JsonOption,
+    LanguageOption,
+    OperatorOption,
     TargetOption,
     TimeoutOption,
     command,
     given_so_far,
 )
+from taxctl.top_command import top
 from taxctl.verify_command import verify
 from taxctl.void_blank_command import void_blank
 from taxctl.watch_command import watch
@@ -56,20 +61,32 @@ app = typer.Typer(
     cls=Application,
     help=_HELP,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     # Help texts hold brackets of ours: plain text, no markup.
     rich_markup_mode=None,
 )
-_stock = typer.Typer(help="Numbers left, drawn, assigned and given back.", no_args_is_help=True)
-_upload = typer.Typer(
-    help="What has not reached the authority, and how fast it goes.", no_args_is_help=True
-)
-_taxpayer = typer.Typer(help="Registered sellers.", no_args_is_help=True)
-app.add_typer(_stock, name="stock")
-app.add_typer(_upload, name="upload")
-app.add_typer(_taxpayer, name="taxpayer")
 
+
+def _group(name: str, help: str) -> typer.Typer:
+    group = typer.Typer(help=help, cls=Group, no_args_is_help=True)
+    app.add_typer(group, name=name)
+    return group
+
+
+_stock = _group("stock", "Numbers left, drawn, assigned and given back.")
+_threshold = typer.Typer(
+    help="When stock counts as low, and whether it is filled up by itself.",
+    cls=Group,
+    no_args_is_help=True,
+)
+_stock.add_typer(_threshold, name="threshold")
+_upload = _group("upload", "What has not reached the authority, and how fast it goes.")
+_taxpayer = _group("taxpayer", "Registered sellers.")
+_alerts = _group("alerts", "Troubles: those that stand, and who looks after them.")
+_device = _group("device", "Signing devices: how they are, and their keys.")
+_period = _group("period", "Months: their statistics, and closing them.")
+
+command(app, "top", by_line=True)(top)
 command(app, "issue")(issue)
 command(app, "get")(get)
 command(app, "list", by_line=True)(list_invoices)
@@ -109,6 +126,8 @@ def _options(
     target: EnvironmentTargetOption = None,
     timeout_s: TimeoutOption = None,
     json: JsonOption = False,
+    operator: EnvironmentOperatorOption = None,
+    language: LanguageOption = None,
     version: Annotated[  # noqa: ARG001 - its callback has done it
         bool,
         typer.Option(
@@ -116,7 +135,9 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    ctx.obj = Given(target=target, timeout_s=timeout_s, json=json)
+    ctx.obj = Given(
+        target=target, timeout_s=timeout_s, json=json, operator=operator, language=language
+    )
 
 
 def _options_of_group(
@@ -125,8 +146,11 @@ def _options_of_group(
     target: TargetOption = None,
     timeout_s: TimeoutOption = None,
     json: JsonOption = False,
+    operator: OperatorOption = None,
+    language: LanguageOption = None,
 ) -> None:
-    ctx.obj = given_so_far(ctx, Given(target=target, timeout_s=timeout_s, json=json))
+    own = Given(target=target, timeout_s=timeout_s, json=json, operator=operator, language=language)
+    ctx.obj = given_so_far(ctx, own)
 
 
 for _group in (_stock, _upload, _taxpayer):

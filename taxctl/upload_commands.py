@@ -12,13 +12,14 @@ from taxcontrol.admin.v1.upload_admin_service_pb2 import (
 )
 from taxcontrol.admin.v1.upload_admin_service_pb2_grpc import UploadAdminServiceStub
 from taxcontrol.admin.v1.upload_pb2 import Meter, UnuploadedEvent, UploadStatus
-from taxctl.invoice_facts import Facts, upload_word, word
+from taxctl.invoice_facts import Facts, upload_word
 from taxctl.names import TaxpayerArgument, short_name, taxpayer_name
 from taxctl.screen import as_dict, civil, yuan
 from taxctl.session import ExitCode, Session
 from taxctl.table import FOLD, Column
 from taxctl.taxpayers import all_taxpayers
 from taxctl.windows import rates, uses
+from taxctl.wire_words import word
 
 _PAGE_SIZE: Final = 1000
 

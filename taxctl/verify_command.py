@@ -11,9 +11,9 @@ from taxcontrol.v1.invoice_query_pb2 import (
     VerifyInvoiceResponse,
 )
 from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from taxctl.invoice_facts import word
 from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session, Unusable
+from taxctl.wire_words import word
 
 _INT64_MAX: Final = 2**63 - 1
 _EXIT: Final = {
