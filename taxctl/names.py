@@ -8,6 +8,7 @@ import typer
 
 from taxctl.screen import Screen
 from taxctl.session import Unusable
+from taxctl.words import tr
 
 _TAXPAYERS: Final = "taxpayers/"
 _INVOICES: Final = "/invoices/"
@@ -17,10 +18,31 @@ _TAX_NUMBER: Final = re.compile(r"[0-9A-Z]{15,20}")
 _INVOICE: Final = re.compile(
     r"(?:taxpayers/(?P<full>[^/]+)/invoices/|(?P<owner>[^/]+)/)?(?P<rest>(?:[0-9]+-)?[0-9]+)"
 )
+_DEVICES: Final = "/devices/"
+_MACHINE: Final = re.compile(r"[0-9]{12}")
 POINT_MAX: Final = 65535
 
 TaxpayerArgument = Annotated[
     str, typer.Argument(metavar="TAXPAYER", help="Tax number, or taxpayers/{tax number}.")
+]
+AnyTaxpayerArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TAXPAYER",
+        help="Tax number, or taxpayers/{tax number}. All of them when left out.",
+        show_default=False,
+    ),
+]
+DeviceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DEVICE",
+        help="taxpayers/{tax number}/devices/{machine number}, or {tax number}/{machine number}.",
+        show_default=False,
+    ),
+]
+LimitOption = Annotated[
+    int | None, typer.Option(min=1, help="At most so many. Default: all.", show_default=False)
 ]
 ParentArgument = Annotated[
     str,
@@ -104,6 +126,24 @@ def invoice_name(given: str, *, owner: str = "") -> str:
         wanted = "{code}-{number}" if owner else "{tax number}/{code}-{number}"
         raise Unusable(f"{given!r} names no invoice: give {wanted}")
     return f"{taxpayer_name(named)}{_INVOICES}{match['rest']}"
+
+
+def device_name(given: str) -> str:
+    """Accept ``{tax number}/{machine number}`` for a resource name; raise :class:`Unusable`."""
+    owner, _, number = given.removeprefix(_TAXPAYERS).partition("/")
+    number = number.removeprefix(_DEVICES.removeprefix("/"))
+    if _MACHINE.fullmatch(number) is None:
+        raise Unusable(
+            tr("{given!r} names no device: give {{tax number}}/{{machine number}}").format(
+                given=given
+            )
+        )
+    return f"{taxpayer_name(owner)}{_DEVICES}{number}"
+
+
+def device_owner(device: str) -> str:
+    """The tax number of a device's name."""
+    return device.removeprefix(_TAXPAYERS).partition("/")[0]
 
 
 def short_name(name: str) -> str:

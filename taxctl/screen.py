@@ -18,6 +18,7 @@ from typing import Final, Self
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -80,6 +81,11 @@ def as_dict(message: Message) -> dict[str, object]:
     return MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+
+
+def padded(text: str, width: int) -> str:
+    """Fill a text up with blanks to so many columns of a terminal; a longer one stays as it is."""
+    return text + " " * (width - cell_len(text))
 
 
 def fact(name: str, value: str) -> tuple[str, str]:

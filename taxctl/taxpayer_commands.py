@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from taxcontrol.admin.v1.taxpayer_pb2 import OfflineLimits, Taxpayer, TypeGrant
+from taxcontrol.admin.v1.taxpayer_pb2 import Taxpayer, TypeGrant
 from taxcontrol.admin.v1.taxpayer_service_pb2 import (
     GetTaxpayerRequest,
     ListTaxpayersResponse,
@@ -16,6 +16,7 @@ from taxcontrol.admin.v1.taxpayer_service_pb2 import (
 from taxcontrol.admin.v1.taxpayer_service_pb2_grpc import TaxpayerServiceStub
 from taxcontrol.v1.invoice_service_pb2 import Failure
 from taxctl.failure import CallFailed, unanswered, undecided
+from taxctl.limits_command import limits_told
 from taxctl.names import DryRunOption, ReasonOption, TaxpayerArgument, taxpayer_name
 from taxctl.registration import NotATaxpayer, taxpayers
 from taxctl.screen import Screen, as_dict, civil, yuan
@@ -212,7 +213,8 @@ def _facts(taxpayer: Taxpayer) -> list[tuple[str, str]]:
         ("address, phone", taxpayer.address_phone),
         ("bank, account", taxpayer.bank_account),
         ("points", " ".join(str(point.number) for point in taxpayer.points)),
-        ("offline limits", _limits(taxpayer.offline_limits)),
+        ("offline limits", limits_told(taxpayer.offline_limits)),
+        ("granted by the authority", _granted(taxpayer)),
         ("upload windows", rates(taxpayer.windows) or "no limit"),
         ("version", str(taxpayer.version)),
         ("registered at", civil(taxpayer.registration_time)),
@@ -229,14 +231,9 @@ def _grant_cells(grant: TypeGrant) -> list[str]:
     ]
 
 
-def _limits(limits: OfflineLimits) -> str:
-    told = []
-    if limits.HasField("age_hours_max"):
-        told.append(f"{limits.age_hours_max} hours")
-    if limits.HasField("amount_fen_max"):
-        told.append(f"{yuan(limits.amount_fen_max)} yuan")
-    if limits.HasField("count_max"):
-        told.append(f"{limits.count_max:,} invoices")
-    if limits.HasField("lock_day"):
-        told.append(f"lock day {limits.lock_day}")
-    return ", ".join(told) or "none"
+def _granted(taxpayer: Taxpayer) -> str:
+    """The authority's own limits, where an operator's are lower."""
+    if not taxpayer.HasField("granted_offline_limits"):
+        return ""
+    granted, held = taxpayer.granted_offline_limits, taxpayer.offline_limits
+    return "" if granted == held else limits_told(granted)

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from taxcontrol.admin.v1.offline_pb2 import LimitUse
 from taxcontrol.admin.v1.upload_admin_service_pb2 import (
     GetUploadStatusRequest,
     ListUnuploadedRequest,
@@ -12,6 +13,7 @@ from taxcontrol.admin.v1.upload_admin_service_pb2 import (
 )
 from taxcontrol.admin.v1.upload_admin_service_pb2_grpc import UploadAdminServiceStub
 from taxcontrol.admin.v1.upload_pb2 import Meter, UnuploadedEvent, UploadStatus
+from taxctl.desk_rows import used_of
 from taxctl.invoice_facts import Facts, upload_word
 from taxctl.names import TaxpayerArgument, short_name, taxpayer_name
 from taxctl.screen import as_dict, civil, yuan
@@ -19,9 +21,32 @@ from taxctl.session import ExitCode, Session
 from taxctl.table import FOLD, Column
 from taxctl.taxpayers import all_taxpayers
 from taxctl.windows import rates, uses
-from taxctl.wire_words import word
+from taxctl.wire_words import grade_word, limit_word, word
+from taxctl.words import tr
 
 _PAGE_SIZE: Final = 1000
+_METER_COLUMNS: Final = (
+    Column("taxpayer"),
+    Column("device", rank=6),
+    Column("type"),
+    Column("grade"),
+    Column("counted offline", right=True),
+    Column("amount (yuan)", right=True, rank=3),
+    Column("count left", right=True, rank=2),
+    Column("amount left (yuan)", right=True, rank=1),
+    Column("oldest", rank=5),
+    Column("last issue", rank=4),
+)
+_LIMIT_COLUMNS: Final = (
+    Column("taxpayer"),
+    Column("device", rank=3),
+    Column("type"),
+    Column("limit"),
+    Column("used of", right=True, rank=2),
+    Column("used", right=True),
+    Column("grade"),
+    Column("reached at", rank=1),
+)
 
 
 def status(
@@ -148,36 +173,46 @@ def _share(status: UploadStatus) -> str:
 
 def _print_meters(session: Session, found: list[UploadStatus]) -> None:
     several = len(found) > 1
-    rows = [
-        [short_name(status.taxpayer) if several else "", *_meter_cells(meter)]
+    meters = [
+        (short_name(status.taxpayer) if several else "", meter)
         for status in found
         for meter in status.meters
     ]
-    if not rows:
+    if not meters:
         return
-    columns = (
-        Column("taxpayer"),
-        Column("device"),
-        Column("type"),
-        Column("counted offline", right=True),
-        Column("amount (yuan)", right=True, rank=3),
-        Column("count left", right=True, rank=2),
-        Column("amount left (yuan)", right=True),
-        Column("last issue", rank=4),
-    )
     session.screen.line("")
-    session.screen.table(columns, rows, "")
+    session.screen.table(_METER_COLUMNS, [[name, *_meter_cells(one)] for name, one in meters], "")
+    limits = [
+        [name, *_limit_cells(meter, limit)] for name, meter in meters for limit in meter.limits
+    ]
+    if limits:
+        session.screen.line("")
+        session.screen.table(_LIMIT_COLUMNS, limits, "")
 
 
 def _meter_cells(meter: Meter) -> list[str]:
     return [
         meter.machine_number,
         meter.type,
+        grade_word(meter.grade) if meter.grade else "",
         f"{meter.unuploaded_count:,}",
         yuan(meter.unuploaded_amount_fen),
-        f"{meter.left_count:,}" if meter.HasField("left_count") else "no limit",
-        yuan(meter.left_amount_fen) if meter.HasField("left_amount_fen") else "no limit",
+        f"{meter.left_count:,}" if meter.HasField("left_count") else tr("no limit"),
+        yuan(meter.left_amount_fen) if meter.HasField("left_amount_fen") else tr("no limit"),
+        civil(meter.oldest_issue_time),
         civil(meter.last_issue_time),
+    ]
+
+
+def _limit_cells(meter: Meter, limit: LimitUse) -> list[str]:
+    return [
+        meter.machine_number,
+        meter.type,
+        limit_word(limit.limit),
+        used_of(limit),
+        f"{limit.used_ppm // 10_000} %",
+        grade_word(limit.grade),
+        civil(limit.limit_time),
     ]
 
 

@@ -1,6 +1,5 @@
 """``taxctl verify``: is an invoice genuine, as anybody may ask (查验)?"""
 
-from decimal import Decimal
 from typing import Annotated, Final
 
 import typer
@@ -11,11 +10,11 @@ from taxcontrol.v1.invoice_query_pb2 import (
     VerifyInvoiceResponse,
 )
 from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
+from taxctl.amounts import fen
 from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session, Unusable
 from taxctl.wire_words import word
 
-_INT64_MAX: Final = 2**63 - 1
 _EXIT: Final = {
     VerifyInvoiceResponse.VERDICT_GENUINE: ExitCode.DONE,
     VerifyInvoiceResponse.VERDICT_NOT_OURS: ExitCode.NOT_OURS,
@@ -69,7 +68,11 @@ def verify(
         if missing:
             raise Unusable(f"give the QR_TEXT, or what is printed: {', '.join(missing)} missing")
         printed = PrintedInvoice(
-            code=code, number=number, issue_date=date, net_fen=_fen(amount), check_code=check_code
+            code=code,
+            number=number,
+            issue_date=date,
+            net_fen=fen(amount, "--amount"),
+            check_code=check_code,
         )
         request = VerifyInvoiceRequest(printed=printed)
     stub = InvoiceServiceStub(session.connection.channel)
@@ -90,15 +93,3 @@ def _why(answer: VerifyInvoiceResponse, request: VerifyInvoiceRequest) -> str:
         return ": no invoice here has this QR text"
     left_out = "" if request.printed.check_code else " (was --check-code left out?)"
     return f": no invoice here has all of these parts{left_out}"
-
-
-def _fen(yuan: str) -> int:
-    try:
-        fen = Decimal(yuan.replace(",", "")) * 100
-        exact = fen == fen.to_integral_value()
-    except ArithmeticError:  # no number, or one beyond all bounds
-        exact = False
-    # ASCII only: Decimal also reads other scripts' digits.
-    if not (exact and yuan.isascii() and abs(fen) <= _INT64_MAX):
-        raise Unusable(f"--amount must be yuan with at most 2 decimals, not {yuan!r}")
-    return int(fen)

@@ -41,7 +41,7 @@ from taxcontrol.admin.v1.upload_admin_service_pb2 import (
     SetUploadRateRequest,
     SetUploadRateResponse,
 )
-from taxcontrol.admin.v1.upload_pb2 import UploadStatus, WindowUse
+from taxcontrol.admin.v1.upload_pb2 import Meter, UploadStatus, WindowUse
 from taxcontrol.v1.invoice_pb2 import Invoice, VoidStatement
 from taxcontrol.v1.stock_pb2 import StockLevel
 from taxcontrol.v1.stock_service_pb2 import GetStockRequest, GetStockResponse
@@ -211,6 +211,7 @@ class Mailroom:
     books: Books
     paused: PauseUploadsRequest | None = None
     windows: list[RateWindow] = field(default_factory=list)
+    meters: list[Meter] = field(default_factory=list)
 
     def GetUploadStatus(  # noqa: N802 - the contract's name
         self, _request: GetUploadStatusRequest, _: grpc.ServicerContext
@@ -226,6 +227,7 @@ class Mailroom:
                 for one in AUTHORITY_WINDOWS
             ],
             set_windows=self.windows,
+            meters=self.meters,
         )
         if self.paused is not None:
             status.paused, status.pause_reason = True, self.paused.reason

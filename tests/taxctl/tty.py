@@ -162,12 +162,18 @@ class Live:
         """Type."""
         os.write(self._ours, keys)
 
-    def code(self) -> int:
-        """The exit code, once it has ended; what it shows at last is read."""
-        while True:
-            ready, _, _ = select.select([self._ours], [], [], 30)
+    def code(self, *, interrupted: bool = False) -> int:
+        """The exit code, once it has ended; what it shows at last is read.
+
+        ``interrupted``: it is told to end every second: a signal that falls right before a blocking
+        read is only seen behind it.
+        """
+        for _ in range(60):
+            if interrupted:
+                self.process.send_signal(signal.SIGINT)
+            ready, _, _ = select.select([self._ours], [], [], 1.0)
             if not ready:
-                break
+                continue
             try:
                 piece = os.read(self._ours, 65536)
             except OSError:
