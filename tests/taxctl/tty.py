@@ -165,14 +165,16 @@ class Live:
     def code(self, *, interrupted: bool = False) -> int:
         """The exit code, once it has ended; what it shows at last is read.
 
-        ``interrupted``: it is told to end every second: a signal that falls right before a blocking
+        ``interrupted``: it is told to end, again after each second of silence: a signal that falls right before a blocking
         read is only seen behind it.
         """
+        if interrupted:
+            self.process.send_signal(signal.SIGINT)
         for _ in range(60):
-            if interrupted:
-                self.process.send_signal(signal.SIGINT)
             ready, _, _ = select.select([self._ours], [], [], 1.0)
             if not ready:
+                if interrupted:
+                    self.process.send_signal(signal.SIGINT)
                 continue
             try:
                 piece = os.read(self._ours, 65536)
