@@ -89,7 +89,11 @@ def taxpayer_name(given: str) -> str:
     """Accept a bare tax number for a resource name; raise :class:`Unusable` where there is none."""
     number = given.removeprefix(_TAXPAYERS)
     if _TAX_NUMBER.fullmatch(number) is None:
-        raise Unusable(f"{given!r} is no tax number: it has 15 to 20 digits and capital letters")
+        raise Unusable(
+            tr("{given!r} is no tax number: it has 15 to 20 digits and capital letters").format(
+                given=given
+            )
+        )
     return _TAXPAYERS + number
 
 
@@ -101,7 +105,7 @@ def point_name(taxpayer: str, point: int) -> str:
 def parent_name(given: str, point: int | None) -> str:
     """Name a taxpayer, or one point of it; raise :class:`Unusable` for two points."""
     if point is not None and _POINTS in given:
-        raise Unusable(f"{given} names a point already; leave --point out")
+        raise Unusable(tr("{given} names a point already; leave --point out").format(given=given))
     if point is not None:
         return point_name(given, point)
     return point_of(given) if _POINTS in given else taxpayer_name(given)
@@ -111,7 +115,11 @@ def point_of(given: str) -> str:
     """Check a point's full name; raise :class:`Unusable`."""
     owner, _, number = given.partition(_POINTS)
     if not (number.isascii() and number.isdigit() and int(number) <= POINT_MAX):
-        raise Unusable(f"{given!r} is no point: give taxpayers/{{tax number}}/points/{{n}}")
+        raise Unusable(
+            tr("{given!r} is no point: give taxpayers/{{tax number}}/points/{{n}}").format(
+                given=given
+            )
+        )
     return point_name(owner, int(number))
 
 
@@ -124,7 +132,9 @@ def invoice_name(given: str, *, owner: str = "") -> str:
     named = owner if match is None else match["full"] or match["owner"] or owner
     if match is None or not named:
         wanted = "{code}-{number}" if owner else "{tax number}/{code}-{number}"
-        raise Unusable(f"{given!r} names no invoice: give {wanted}")
+        raise Unusable(
+            tr("{given!r} names no invoice: give {wanted}").format(given=given, wanted=wanted)
+        )
     return f"{taxpayer_name(named)}{_INVOICES}{match['rest']}"
 
 
@@ -153,7 +163,7 @@ def short_name(name: str) -> str:
 
 def point_number(name: str) -> str:
     """The number of a point's name; ``pool`` for no point, as stock has it."""
-    return name.rpartition("/")[2] or "pool"
+    return name.rpartition("/")[2] or tr("pool")
 
 
 def request_id_of(given: str, screen: Screen) -> str:
@@ -161,5 +171,5 @@ def request_id_of(given: str, screen: Screen) -> str:
     if given:
         return given
     fresh = str(uuid4())
-    screen.note(f"request id: {fresh}")
+    screen.note(tr("request id: {id}").format(id=fresh))
     return fresh

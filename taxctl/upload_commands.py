@@ -16,7 +16,7 @@ from taxcontrol.admin.v1.upload_pb2 import Meter, UnuploadedEvent, UploadStatus
 from taxctl.desk_rows import used_of
 from taxctl.invoice_facts import Facts, upload_word
 from taxctl.names import TaxpayerArgument, short_name, taxpayer_name
-from taxctl.screen import as_dict, civil, yuan
+from taxctl.screen import as_dict, civil, fact, yuan
 from taxctl.session import ExitCode, Session
 from taxctl.table import FOLD, Column
 from taxctl.taxpayers import all_taxpayers
@@ -110,27 +110,27 @@ def list_unuploaded(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode
         Column("tries", right=True, rank=4),
         Column("rejection", fold=FOLD),
     )
-    session.screen.table(columns, map(_event_cells, found.events), "everything is uploaded")
+    session.screen.table(columns, map(_event_cells, found.events), tr("everything is uploaded"))
     return ExitCode.DONE
 
 
 def _facts(status: UploadStatus) -> Facts:
     resumed = civil(status.paused_until)
-    until = f"until {resumed}" if resumed else "until they are resumed"
+    until = tr("until {time}").format(time=resumed) if resumed else tr("until they are resumed")
     return [
-        ("taxpayer", status.taxpayer),
-        ("pending", f"{status.pending_count:,}"),
-        ("submitted", f"{status.submitted_count:,}"),
-        ("in doubt", f"{status.in_doubt_count:,}"),
-        ("rejected", f"{status.rejected_count:,}"),
-        ("oldest", civil(status.oldest_issue_time)),
-        ("issuing stops at", civil(status.age_limit_time)),
-        ("paused", until if status.paused else ""),
-        ("why paused", status.pause_reason),
-        ("rate share", f"{_share(status)} of what the windows allow"),
-        ("windows", uses(status.windows)),
-        ("windows set here", rates(status.set_windows)),
-        ("last error", status.last_error),
+        fact("taxpayer", status.taxpayer),
+        fact("pending", f"{status.pending_count:,}"),
+        fact("submitted", f"{status.submitted_count:,}"),
+        fact("in doubt", f"{status.in_doubt_count:,}"),
+        fact("rejected", f"{status.rejected_count:,}"),
+        fact("oldest", civil(status.oldest_issue_time)),
+        fact("issuing stops at", civil(status.age_limit_time)),
+        fact("paused", until if status.paused else ""),
+        fact("why paused", status.pause_reason),
+        fact("rate share", tr("{share} of what the windows allow").format(share=_share(status))),
+        fact("windows", uses(status.windows)),
+        fact("windows set here", rates(status.set_windows)),
+        fact("last error", status.last_error),
     ]
 
 
@@ -148,7 +148,7 @@ def _print_backlogs(session: Session, found: list[UploadStatus]) -> None:
         Column("windows", rank=8),
         Column("last error", rank=3, fold=FOLD),
     )
-    session.screen.table(columns, map(_backlog_cells, found), "no taxpayer is registered")
+    session.screen.table(columns, map(_backlog_cells, found), tr("no taxpayer is registered"))
 
 
 def _backlog_cells(status: UploadStatus) -> list[str]:
@@ -158,7 +158,7 @@ def _backlog_cells(status: UploadStatus) -> list[str]:
         f"{status.submitted_count:,}",
         f"{status.in_doubt_count:,}",
         f"{status.rejected_count:,}",
-        "paused" if status.paused else "",
+        tr("paused") if status.paused else "",
         civil(status.oldest_issue_time),
         civil(status.age_limit_time),
         _share(status),

@@ -14,6 +14,7 @@ from taxctl.amounts import fen
 from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session, Unusable
 from taxctl.wire_words import word
+from taxctl.words import tr
 
 _EXIT: Final = {
     VerifyInvoiceResponse.VERDICT_GENUINE: ExitCode.DONE,
@@ -60,13 +61,17 @@ def verify(
     parts = {"--code": code, "--number": number, "--date": date, "--amount": amount}
     given = [name for name, value in {**parts, "--check-code": check_code}.items() if value]
     if qr_text and given:
-        raise Unusable(f"give either the QR_TEXT or {', '.join(given)}")
+        raise Unusable(tr("give either the QR_TEXT or {options}").format(options=", ".join(given)))
     if qr_text:
         request = VerifyInvoiceRequest(qr_text=qr_text)
     else:
         missing = [name for name in ("--number", "--date", "--amount") if not parts[name]]
         if missing:
-            raise Unusable(f"give the QR_TEXT, or what is printed: {', '.join(missing)} missing")
+            raise Unusable(
+                tr("give the QR_TEXT, or what is printed: {options} missing").format(
+                    options=", ".join(missing)
+                )
+            )
         printed = PrintedInvoice(
             code=code,
             number=number,
@@ -81,7 +86,9 @@ def verify(
         session.screen.document(as_dict(answer))
     else:
         verdict = word(VerifyInvoiceResponse.Verdict.Name, answer.verdict, "VERDICT_")
-        session.screen.line(f"verify: {verdict}{_why(answer, request)}")
+        session.screen.line(
+            tr("verify: {verdict}{why}").format(verdict=verdict, why=_why(answer, request))
+        )
     return _EXIT.get(answer.verdict, ExitCode.REFUSED)
 
 
@@ -90,6 +97,7 @@ def _why(answer: VerifyInvoiceResponse, request: VerifyInvoiceRequest) -> str:
     if answer.verdict != VerifyInvoiceResponse.VERDICT_NOT_OURS:
         return ""
     if request.WhichOneof("key") == "qr_text":
-        return ": no invoice here has this QR text"
-    left_out = "" if request.printed.check_code else " (was --check-code left out?)"
-    return f": no invoice here has all of these parts{left_out}"
+        return tr(": no invoice here has this QR text")
+    if request.printed.check_code:
+        return tr(": no invoice here has all of these parts")
+    return tr(": no invoice here has all of these parts (was --check-code left out?)")

@@ -13,7 +13,7 @@ from taxcontrol.v1.invoice_query_pb2 import (
 from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from taxctl.following import TokenFileOption, first_token, follow
 from taxctl.names import OnePointOption, OneTypeOption, ParentArgument, parent_name, short_name
-from taxctl.screen import Screen, as_dict, civil, yuan
+from taxctl.screen import Screen, as_dict, civil, padded, yuan
 from taxctl.session import ExitCode, Session, Unusable
 from taxctl.watching import watch as messages
 from taxctl.wire_words import word
@@ -82,6 +82,6 @@ def _print(screen: Screen, message: WatchInvoicesResponse) -> None:
     issued = change.invoice.issued
     what = word(InvoiceChange.Type.Name, change.type, "TYPE_").removeprefix("upload ")
     screen.line(
-        f"{civil(change.change_time)}  {what:15}  {issued.type:3}  {short_name(issued.name):21}"
+        f"{civil(change.change_time)}  {padded(what, 15)}  {issued.type:3}  {short_name(issued.name):21}"
         f"  {yuan(change.invoice.net_fen):>13}"
     )
