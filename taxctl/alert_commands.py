@@ -64,7 +64,12 @@ def list_alerts(
         bool, typer.Option("--all", help="Also those that are over; else those that stand.")
     ] = False,
     kind: Annotated[
-        AlertKindChoice | None, typer.Option(help="Only of this kind.", show_default=False)
+        AlertKindChoice | None,
+        typer.Option(
+            metavar="KIND",
+            help=f"Only of this kind: {', '.join(AlertKindChoice)}.",
+            show_default=False,
+        ),
     ] = None,
     limit: LimitOption = None,
 ) -> ExitCode:

@@ -114,7 +114,7 @@ _UPLOAD_FIELDS: Final = (
     Field(mark("in doubt"), right=True, rank=4),
     Field(mark("calls"), rank=2),
     Field(mark("share"), right=True, rank=3),
-    Field(mark("paused, or error"), fills=12, rank=1),
+    Field(mark("paused, or error"), fills=20, rank=1),
 )
 
 

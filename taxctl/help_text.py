@@ -24,6 +24,12 @@ _NOTES: Final = (mark("[required]"), mark("[default: "), mark("[env var: "))
 class Formatter(HelpFormatter):
     """Writes headings and notes translated, and wide characters at their width."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if language() is not Language.EN:
+            # A line may end between a character and its filler, and be one column longer.
+            self.width -= 1
+
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         """Write ``Usage: …``."""
         super().write_usage(prog, args, prefix or tr(_USAGE))

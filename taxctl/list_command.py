@@ -47,7 +47,11 @@ def list_invoices(
     ] = None,
     upload_state: Annotated[
         UploadChoice | None,
-        typer.Option(help="Only with the last event's upload in this state.", show_default=False),
+        typer.Option(
+            metavar="STATE",
+            help=f"Only with the last event's upload in this state: {', '.join(UploadChoice)}.",
+            show_default=False,
+        ),
     ] = None,
     buyer_tax_number: Annotated[
         str, typer.Option(help="Only to the buyer of this tax number.", show_default=False)

@@ -36,7 +36,7 @@ def rates(windows: Iterable[RateWindow]) -> str:
 def uses(windows: Iterable[WindowUse]) -> str:
     """How many calls count in each window now: ``3 of 10/1s, 3 of 30/1m``."""
     return ", ".join(
-        tr("{used} of {most}").format(used=one.used_count, most=_rate(one)) for one in windows
+        tr("{used} of {rate}").format(used=one.used_count, rate=_rate(one)) for one in windows
     )
 
 
