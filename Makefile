@@ -4,10 +4,10 @@ PYTHON := .venv/bin/python
 CYCLES ?= 300
 ROWS ?= 1000000
 
-.PHONY: help setup demo serve test crash plans bench bench-hsm lint format gen clean
+.PHONY: help setup demo serve test crash plans bench bench-hsm lint format gen screenshots clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing: softhsm2 and a virtual environment in .venv
 	@scripts/setup.sh
@@ -44,8 +44,13 @@ format: setup ## Format the code
 	@.venv/bin/ruff check --fix --quiet . || true
 	@.venv/bin/ruff format .
 
-gen: setup ## Write the code of the contract beside the .proto files
+gen: setup ## Write the contract's code, the Chinese catalog of taxctl, and docs/taxctl.md
 	@proto/generate.sh
+	@$(PYTHON) -m scripts.catalog
+	@$(PYTHON) -m scripts.reference
+
+screenshots: setup ## Take the pictures of the docs from a running system
+	@$(PYTHON) -m sandbox screenshots
 
 clean: ## Remove what was made here: .venv, var, caches
 	@rm -rf .venv var *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

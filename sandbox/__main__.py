@@ -1,4 +1,4 @@
-"""``python -m sandbox demo`` and ``python -m sandbox serve``."""
+"""``python -m sandbox demo``, ``serve`` and ``screenshots``."""
 
 import argparse
 import signal
@@ -7,7 +7,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from sandbox import demo, serve
+from sandbox import demo, screenshots, serve
 from sandbox.layout import ROOT
 
 _INTERRUPTED = 130
@@ -27,6 +27,8 @@ def main() -> int:
                 simulator_listen=f"127.0.0.1:{arguments.simulator_port}",
                 finance_listen=f"127.0.0.1:{arguments.finance_port}",
             )
+        if arguments.what == "screenshots":
+            return screenshots.run()
         return demo.run(
             invoice_count=arguments.invoices, caller_count=arguments.callers, keep=arguments.keep
         )
@@ -34,7 +36,7 @@ def main() -> int:
         if arguments.what == "serve":
             print("serve: stopped")
             return 0
-        print("demo: FAILED stopped before the end")
+        print(f"{arguments.what}: FAILED stopped before the end")
         return _INTERRUPTED
 
 
@@ -63,6 +65,7 @@ def _arguments() -> argparse.Namespace:
     part.add_argument(
         "--folder", type=Path, default=ROOT / "var" / "serve", help="kept between runs"
     )
+    parts.add_parser("screenshots", help="take the pictures of the docs")
     return parser.parse_args()
 
 

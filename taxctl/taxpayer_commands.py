@@ -76,7 +76,11 @@ def register(
         )
         for taxpayer in found
     ]
-    outcomes = [(request, _registered(session, request)) for request in requests]
+    outcomes = []
+    with session.screen.progress(tr("registering"), len(requests)) as progress:
+        for request in requests:
+            outcomes.append((request, _registered(session, request)))
+            progress.reach(len(outcomes), len(requests))
     if session.screen.as_json:
         session.screen.document({"results": [_result(*outcome) for outcome in outcomes]})
     else:

@@ -75,10 +75,12 @@ def status(
         else [found.name for found in all_taxpayers(session.connection)]
     )
     stub = UploadAdminServiceStub(session.connection.channel)
-    found = [
-        session.connection.call(stub.GetUploadStatus, GetUploadStatusRequest(parent=name)).status
-        for name in names
-    ]
+    found: list[UploadStatus] = []
+    with session.screen.progress(tr("asking"), len(names)) as progress:
+        for name in names:
+            request = GetUploadStatusRequest(parent=name)
+            found.append(session.connection.call(stub.GetUploadStatus, request).status)
+            progress.reach(len(found), len(names))
     if session.screen.as_json:
         session.screen.document({"statuses": [as_dict(one) for one in found]})
         return ExitCode.DONE
@@ -96,7 +98,12 @@ def list_unuploaded(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode
     Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the gateway was not reached, 4 it could not
     look now.
     """
-    found = ListUnuploadedResponse(events=_all_events(session, taxpayer_name(taxpayer)))
+    found = ListUnuploadedResponse()
+    parent = taxpayer_name(taxpayer)
+    with session.screen.progress(tr("listing events"), None) as progress:
+        for event in _all_events(session, parent):
+            found.events.append(event)
+            progress.reach(len(found.events))
     if session.screen.as_json:
         session.screen.document(as_dict(found))
         return ExitCode.DONE
