@@ -3,7 +3,6 @@
 PYTHON := .venv/bin/python
 CYCLES ?= 300
 ROWS ?= 1000000
-CONSOLE ?= http://127.0.0.1:8080
 
 .PHONY: help setup test-tools demo serve console screenshots test crash plans bench bench-hsm lint \
 	format gen clean
@@ -26,8 +25,8 @@ serve: setup ## Run a gateway and both simulators in the foreground with the sam
 console: setup ## Run a gateway on which something happens, and the operator's page; prints its address
 	@$(PYTHON) -m sandbox console
 
-screenshots: setup ## Take the pictures of docs/ from the page that `make console` shows at CONSOLE
-	@$(PYTHON) -m console.screenshot --url $(CONSOLE)
+screenshots: setup ## Take the pictures of docs/images from a running system
+	@$(PYTHON) -m sandbox screenshots
 
 test: setup test-tools ## Run all tests
 	@$(PYTHON) -m pytest -q
@@ -55,9 +54,11 @@ format: setup ## Format the code
 	@.venv/bin/ruff check --fix --quiet . || true
 	@.venv/bin/ruff format .
 
-gen: setup ## Write the code of the contract beside the .proto files, and the console's catalog
+gen: setup ## Write the contract's code, the Chinese catalogs, and docs/taxctl.md
 	@proto/generate.sh
 	@$(PYTHON) -m console.translate
+	@$(PYTHON) -m scripts.catalog
+	@$(PYTHON) -m scripts.reference
 
 clean: ## Remove what was made here: .venv, var, caches
 	@rm -rf .venv var *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""``python -m sandbox demo``, ``python -m sandbox serve`` and ``python -m sandbox console``."""
+"""``python -m sandbox demo``, ``serve``, ``console`` and ``screenshots``."""
 
 import argparse
 import signal
@@ -7,7 +7,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from sandbox import demo, page, serve
+from sandbox import demo, page, screenshots, serve
 from sandbox.layout import ROOT
 
 _INTERRUPTED = 130
@@ -33,6 +33,8 @@ def main() -> int:
                 listen=f"127.0.0.1:{arguments.port}",
                 console_listen=f"127.0.0.1:{arguments.console_port}",
             )
+        if arguments.what == "screenshots":
+            return screenshots.run()
         return demo.run(
             invoice_count=arguments.invoices, caller_count=arguments.callers, keep=arguments.keep
         )
@@ -40,7 +42,7 @@ def main() -> int:
         if arguments.what != "demo":
             print(f"{arguments.what}: stopped")
             return 0
-        print("demo: FAILED stopped before the end")
+        print(f"{arguments.what}: FAILED stopped before the end")
         return _INTERRUPTED
 
 
@@ -75,6 +77,7 @@ def _arguments() -> argparse.Namespace:
     part.add_argument(
         "--folder", type=Path, default=ROOT / "var" / "console", help="kept between runs"
     )
+    parts.add_parser("screenshots", help="take the pictures of the docs")
     return parser.parse_args()
 
 

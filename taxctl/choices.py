@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from taxcontrol.admin.v1.alert_pb2 import Alert
 from taxcontrol.v1.invoice_pb2 import Invoice
 
 
@@ -34,3 +35,27 @@ class UploadChoice(StrEnum):
     def wire(self) -> Invoice.UploadState.ValueType:
         """The contract's value."""
         return Invoice.UploadState.Value(f"UPLOAD_STATE_{self.name}")
+
+
+class AlertKindChoice(StrEnum):
+    """What an alert is about."""
+
+    STOCK_LOW = "stock-low"
+    STOCK_EXHAUSTED = "stock-exhausted"
+    UNUPLOADED_COUNT = "unuploaded-count"
+    UNUPLOADED_AMOUNT = "unuploaded-amount"
+    UNUPLOADED_AGE = "unuploaded-age"
+    OFFLINE_LIMIT_REACHED = "offline-limit-reached"
+    UPLOAD_REJECTED = "upload-rejected"
+    UPLOAD_IN_DOUBT = "upload-in-doubt"
+    AUTHORITY_UNREACHABLE = "authority-unreachable"
+    HSM_UNAVAILABLE = "hsm-unavailable"
+    CERTIFICATE_EXPIRING = "certificate-expiring"
+    CLOCK_SKEW = "clock-skew"
+    PERIOD_DUE = "period-due"
+    LEDGER_UNWRITABLE = "ledger-unwritable"
+
+    @property
+    def wire(self) -> Alert.Kind.ValueType:
+        """The contract's value."""
+        return Alert.Kind.Value(f"KIND_{self.name}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, TypeVar, cast
+from typing import Final, Protocol, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -27,24 +27,42 @@ _OPTIONS: Final = (
     ("grpc.keepalive_timeout_ms", 10_000),
 )
 
+# The metadata in which a caller says who it is.
+_OPERATOR: Final = "operator"
+
 _Request = TypeVar("_Request", bound=Message)
 _Response = TypeVar("_Response", bound=Message)
+_Answer_co = TypeVar("_Answer_co", covariant=True)
+
+
+class Stream(Protocol[_Answer_co]):
+    """A stream of answers that goes on."""
+
+    def __iter__(self) -> Iterator[_Answer_co]:
+        """Its answers."""
+
+    def cancel(self) -> bool:
+        """End it from here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A channel to ``target``. ``timeout_s`` holds for every unary call."""
+    """A channel to ``target``. ``timeout_s`` holds for every unary call.
+
+    ``operator`` is who calls, for the audit record; empty says nothing.
+    """
 
     channel: grpc.Channel
     target: str
     timeout_s: float
+    operator: str = ""
 
     def call(
         self, method: "grpc.UnaryUnaryMultiCallable[_Request, _Response]", request: _Request
     ) -> _Response:
         """Call ``method``; raise :class:`CallFailed`."""
         try:
-            return method(request, timeout=self.timeout_s)
+            return method(request, timeout=self.timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise _failed(error) from error
 
@@ -52,17 +70,31 @@ class Connection:
         self, method: "grpc.UnaryStreamMultiCallable[_Request, _Response]", request: _Request
     ) -> Iterator[_Response]:
         """Yield the answers, without a deadline; raise :class:`CallFailed`."""
-        try:
-            yield from method(request)
-        except grpc.RpcError as error:
-            raise _failed(error) from error
+        yield from answers(self.begin(method, request))
+
+    def begin(
+        self, method: "grpc.UnaryStreamMultiCallable[_Request, _Response]", request: _Request
+    ) -> "Stream[_Response]":
+        """Begin a stream that another thread may cancel; read it by :func:`answers`."""
+        return method(request, metadata=self._metadata)
+
+    @property
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return ((_OPERATOR, self.operator),) if self.operator else ()
 
 
-def connect(target: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Connection:
+def answers(call: "Stream[_Response]") -> Iterator[_Response]:
+    """Yield the answers of a stream; raise :class:`CallFailed`."""
+    try:
+        yield from call
+    except grpc.RpcError as error:
+        raise _failed(error) from error
+
+
+def connect(target: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, operator: str = "") -> Connection:
     """Make a connection; nothing is sent before the first call. Close its channel at the end."""
-    return Connection(
-        channel=grpc.insecure_channel(target, options=_OPTIONS), target=target, timeout_s=timeout_s
-    )
+    channel = grpc.insecure_channel(target, options=_OPTIONS)
+    return Connection(channel=channel, target=target, timeout_s=timeout_s, operator=operator)
 
 
 def _failed(error: grpc.RpcError) -> CallFailed:

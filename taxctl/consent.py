@@ -11,6 +11,7 @@ from typing import Protocol
 
 from taxctl.names import request_id_of
 from taxctl.session import ExitCode, Session, Unusable
+from taxctl.words import tr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,9 @@ def carry_out(
         CallFailed: The gateway refused it, or did not answer.
     """
     if not (yes or dry_run) and not _terminal():
-        raise Unusable("there is no terminal to ask on: give --yes or --dry-run; nothing was done")
+        raise Unusable(
+            tr("there is no terminal to ask on: give --yes or --dry-run; nothing was done")
+        )
     used_id = request_id_of(request_id, session.screen)
     try:
         return _carry_out(session, deed, used_id, yes=yes, dry_run=dry_run)
@@ -68,13 +71,13 @@ def _carry_out(session: Session, deed: Deed, used_id: str, *, yes: bool, dry_run
     if dry_run:
         deed.preview(used_id)
         if not session.screen.as_json:
-            session.screen.note("nothing was changed")
+            session.screen.note(tr("nothing was changed"))
         return ExitCode.DONE
     if not yes:
         if not session.screen.as_json:
             deed.preview(used_id)
         if not _agreed(session, deed.question):
-            session.screen.note("nothing was done")
+            session.screen.note(tr("nothing was done"))
             return ExitCode.REFUSED
     deed.do(used_id)
     return ExitCode.DONE
@@ -93,4 +96,4 @@ def _agreed(session: Session, question: str) -> bool:
         answer = ""
     if not answer.endswith("\n"):  # the end of input, which leaves the cursor behind the question
         session.screen.note("")
-    return answer.strip().lower() in ("y", "yes")
+    return answer.strip().lower() in ("y", "yes", "是")

@@ -12,6 +12,7 @@ from taxctl.failure import CallFailed
 from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session
 from taxctl.table import FOLD, Column
+from taxctl.words import tr, tr_n
 
 Progress = Callable[[int, int], None]
 
@@ -35,7 +36,7 @@ def check_books(connection: Connection, progress: Progress) -> CheckBooksRespons
             whole.findings.extend(findings)
     if whole is not None:
         return whole
-    failure = Failure(code=code_pb2.UNAVAILABLE, message="the check ended before it was done")
+    failure = Failure(code=code_pb2.UNAVAILABLE, message=tr("the check ended before it was done"))
     raise CallFailed(failure)
 
 
@@ -58,7 +59,7 @@ def doctor(session: Session) -> ExitCode:
     Exit code: 0 balanced, 1 not balanced or refused, 2 wrong usage, 3 the gateway was not reached, 4
     it could not look now.
     """
-    with session.screen.progress("checking the books", None) as progress:
+    with session.screen.progress(tr("checking the books"), None) as progress:
         books = check_books(session.connection, progress.reach)
     if session.screen.as_json:
         session.screen.document(as_dict(books))
@@ -71,14 +72,16 @@ def doctor(session: Session) -> ExitCode:
 
 
 def _refused(count: int) -> str:
-    what = "1 event was" if count == 1 else f"{count:,} events were"
-    return (
-        f"{what} refused by the authority: `taxctl upload status` says whose, `taxctl upload list"
-        " TAXPAYER` which"
-    )
+    return tr_n(
+        "{n:,} event was refused by the authority: `taxctl upload status` says whose, `taxctl upload"
+        " list TAXPAYER` which",
+        "{n:,} events were refused by the authority: `taxctl upload status` says whose, `taxctl upload"
+        " list TAXPAYER` which",
+        count,
+    ).format(n=count)
 
 
 def _print(session: Session, findings: Iterable[Finding]) -> None:
     rows = [[finding.check, finding.subject, finding.message] for finding in findings]
     columns = (Column("broken"), Column("at", fold=FOLD), Column("what", fold=FOLD))
-    session.screen.table(columns, rows, "nothing found")
+    session.screen.table(columns, rows, tr("nothing found"))

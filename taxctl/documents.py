@@ -13,6 +13,7 @@ import fpkj
 from fpkj.document import DOCUMENT_BYTES_MAX
 from taxcontrol.v1.invoice_service_pb2 import IssueInvoiceRequest
 from taxctl import requests_json
+from taxctl.words import tr
 
 STDIN: Final = "-"
 _SUFFIXES: Final = (".xml", ".json", ".jsonl")
@@ -54,7 +55,11 @@ def _files(path: Path) -> list[Path]:
         return [path]
     found = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
     if not found:
-        raise ValueError(f"no *{', *'.join(_SUFFIXES)} in this folder")
+        raise ValueError(
+            tr("no {patterns} in this folder").format(
+                patterns=", ".join(f"*{one}" for one in _SUFFIXES)
+            )
+        )
     return found
 
 
@@ -67,7 +72,9 @@ def _read(path: str, point: int) -> Document:
     except (OSError, ValueError, fpkj.FpkjError, requests_json.NotRequests) as error:
         return Document(path=path, problem=_sentence(error))
     several = len(requests) > 1
-    places = tuple(f"request {n}" if several else "" for n, _ in enumerate(requests, 1))
+    places = tuple(
+        tr("request {n}").format(n=n) if several else "" for n, _ in enumerate(requests, 1)
+    )
     return Document(path=path, requests=tuple(requests), places=places)
 
 

@@ -14,6 +14,8 @@ from grpc_status import rpc_status
 from taxcontrol.v1 import error_reason_pb2
 from taxcontrol.v1.error_reason_pb2 import ErrorReason
 from taxcontrol.v1.invoice_service_pb2 import Failure
+from taxctl.reasons import TOLD
+from taxctl.words import Language, language, mark, tr
 
 _PREFIX: Final = "ERROR_REASON_"
 _NO_ANSWER: Final = frozenset({code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED})
@@ -22,14 +24,7 @@ _PASSING: Final = frozenset(
     {error_reason_pb2.ERROR_REASON_IN_PROGRESS, error_reason_pb2.ERROR_REASON_OVERLOADED}
 )
 
-
-_OWN_ADVICE: Final = {
-    error_reason_pb2.ERROR_REASON_DEADLINE_TOO_SHORT: "give a larger --timeout",
-    error_reason_pb2.ERROR_REASON_NUMBER_BLANK_VOIDED: (
-        "this request id is used up for ever: issue with a new one"
-    ),
-}
-
+_AFTER: Final = mark("retry with the same request id after {s:g} s")
 
 # What the contract calls effect unknown.
 _UNDECIDED: Final = frozenset(
@@ -108,19 +103,30 @@ def retry_delay_s(failure: Failure) -> float | None:
     return _seconds(failure.retry_delay)
 
 
+def sentence(failure: Failure) -> str:
+    """Why, in the language that is spoken: the gateway's own sentence is English."""
+    told = TOLD.get(failure.reason)
+    if told is None or language() is Language.EN:
+        return failure.message
+    return tr(told.sentence)
+
+
 def advice(failure: Failure) -> str:
-    """What the caller can do, in one sentence; empty when it is theirs to mend."""
-    if failure.reason in _OWN_ADVICE:
-        return _OWN_ADVICE[failure.reason]
+    """What the caller can do, in one sentence; empty where nobody knows."""
+    told = TOLD.get(failure.reason)
+    if told is not None and told.advice:
+        return tr(told.advice)
     # What is limited for being asked too often has no request id.
     limited = failure.reason == error_reason_pb2.ERROR_REASON_RATE_LIMITED
-    again = "ask again" if limited else "retry with the same request id"
     delay_s = retry_delay_s(failure)
     if delay_s is not None:
-        return f"{again} after {delay_s:g} s"
+        after = tr("ask again after {s:g} s") if limited else tr(_AFTER)
+        return after.format(s=delay_s)
     if unanswered(failure):
-        return "does it run there? after a write, retry with the same request id"
-    return again if limited or passing(failure) else ""
+        return tr("does it run there? after a write, retry with the same request id")
+    if limited:
+        return tr("ask again")
+    return tr("retry with the same request id") if passing(failure) else ""
 
 
 def _status(call: grpc.Call) -> status_pb2.Status | None:

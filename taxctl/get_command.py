@@ -13,6 +13,7 @@ from taxctl.invoice_facts import invoice_facts
 from taxctl.names import InvoiceArgument, invoice_name
 from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session, Unusable
+from taxctl.words import tr
 
 
 def get(
@@ -46,9 +47,9 @@ def get(
     or an unusable FILE, 3 the gateway was not reached, 4 it could not look now.
     """
     if content and session.screen.as_json:
-        raise Unusable("--content and --json do not go together")
+        raise Unusable(tr("--content and --json do not go together"))
     if bool(name) == bool(request_id):
-        raise Unusable("give either the invoice's NAME or --request-id")
+        raise Unusable(tr("give either the invoice's NAME or --request-id"))
     wanted = (
         GetInvoiceRequest(name=invoice_name(name))
         if name
@@ -72,7 +73,11 @@ def _print_content(session: Session, invoice: Invoice) -> bool:
     try:
         value = json.loads(signed)
     except (ValueError, RecursionError):
-        session.screen.note(f"taxctl: {invoice.issued.name} has no content that can be read")
+        session.screen.note(
+            tr("taxctl: {invoice} has no content that can be read").format(
+                invoice=invoice.issued.name
+            )
+        )
         return False
     session.screen.document(value)
     return True
@@ -84,11 +89,13 @@ def _keep(session: Session, invoice: Invoice, file: Path) -> bool:
     found = (issued.key_id, invoice.certificate), (statement.key_id, invoice.void_certificate)
     key_id, certificate = next((pair for pair in found if pair[1]), ("", b""))
     if not certificate:
-        session.screen.note(f"taxctl: there is no certificate of {issued.name}")
+        session.screen.note(
+            tr("taxctl: there is no certificate of {invoice}").format(invoice=issued.name)
+        )
         return False
     try:
         file.write_bytes(certificate)
     except OSError as error:
         raise Unusable(f"{file}: {error.strerror}") from error
-    session.screen.note(f"the certificate of {key_id} is in {file}")
+    session.screen.note(tr("the certificate of {key} is in {file}").format(key=key_id, file=file))
     return True

@@ -1,7 +1,6 @@
 """An invoice, its void and its changes as a person reads them."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,20 +12,14 @@ from taxcontrol.v1.invoice_pb2 import (
     IssuedInvoice,
     VoidStatement,
 )
-from taxctl.screen import civil, yuan
+from taxctl.screen import civil, fact, yuan
 from taxctl.times import month
+from taxctl.wire_words import word
+from taxctl.words import tr
 
 Facts = list[tuple[str, str]]
 
 _WITH_REDS: Final = frozenset({Invoice.STATE_PARTLY_REVERSED, Invoice.STATE_REVERSED})
-
-
-def word(name_of: Callable[[Any], str], value: int, prefix: str) -> str:
-    """``partly reversed`` for ``STATE_PARTLY_REVERSED``; a newer gateway's value as its number."""
-    try:
-        return name_of(value).removeprefix(prefix).lower().replace("_", " ")
-    except ValueError:
-        return f"#{value}"
 
 
 def state_word(invoice: Invoice) -> str:
@@ -57,13 +50,13 @@ def invoice_facts(invoice: Invoice) -> Facts:
     """All of an invoice with its current state."""
     issued = invoice.issued
     return [
-        ("name", issued.name),
-        ("request id", issued.request_id),
-        ("point", invoice.point),
-        ("type", issued.type),
+        fact("name", issued.name),
+        fact("request id", issued.request_id),
+        fact("point", invoice.point),
+        fact("type", issued.type),
         *standing(invoice),
-        ("rejection", invoice.rejection),
-        ("acceptance serial", invoice.acceptance_serial),
+        fact("rejection", invoice.rejection),
+        fact("acceptance serial", invoice.acceptance_serial),
         *_marks(issued),
         *(void_facts(invoice.void_statement) if invoice.HasField("void_statement") else []),
     ]
@@ -73,27 +66,30 @@ def standing(invoice: Invoice) -> Facts:
     """What decides whether it can be reversed or voided."""
     if invoice.state == Invoice.STATE_BLANK_VOIDED:
         # It was never an invoice: it has no kind, no amount and no time of issue.
-        return [("state", state_word(invoice)), ("upload", upload_word(invoice.upload_state))]
+        return [
+            fact("state", state_word(invoice)),
+            fact("upload", upload_word(invoice.upload_state)),
+        ]
     return [
-        ("kind", kind_word(invoice)),
-        ("state", state_word(invoice)),
-        ("buyer", buyer_name(invoice)),
-        ("net (yuan)", yuan(invoice.net_fen)),
-        ("tax (yuan)", yuan(invoice.tax_fen)),
+        fact("kind", kind_word(invoice)),
+        fact("state", state_word(invoice)),
+        fact("buyer", buyer_name(invoice)),
+        fact("net (yuan)", yuan(invoice.net_fen)),
+        fact("tax (yuan)", yuan(invoice.tax_fen)),
         *_reversed(invoice),
-        ("original", invoice.original),
-        ("issued at", civil(invoice.issued.issue_time)),
-        ("upload", upload_word(invoice.upload_state)),
+        fact("original", invoice.original),
+        fact("issued at", civil(invoice.issued.issue_time)),
+        fact("upload", upload_word(invoice.upload_state)),
     ]
 
 
 def issued_facts(issued: IssuedInvoice) -> Facts:
     """What an invoice is for good."""
     return [
-        ("name", issued.name),
-        ("request id", issued.request_id),
-        ("type", issued.type),
-        ("issued at", civil(issued.issue_time)),
+        fact("name", issued.name),
+        fact("request id", issued.request_id),
+        fact("type", issued.type),
+        fact("issued at", civil(issued.issue_time)),
         *_marks(issued),
     ]
 
@@ -101,35 +97,37 @@ def issued_facts(issued: IssuedInvoice) -> Facts:
 def void_facts(statement: VoidStatement) -> Facts:
     """A signed void."""
     return [
-        ("voided at", civil(statement.void_time)),
-        ("void reason", _reason(statement.content)),
-        ("void request id", statement.request_id),
-        ("void device", statement.machine_number),
-        ("void key", _key(statement.key_id, statement.signature_algorithm)),
-        ("void signature", statement.signature.hex()),
+        fact("voided at", civil(statement.void_time)),
+        fact("void reason", _reason(statement.content)),
+        fact("void request id", statement.request_id),
+        fact("void device", statement.machine_number),
+        fact("void key", _key(statement.key_id, statement.signature_algorithm)),
+        fact("void signature", statement.signature.hex()),
     ]
 
 
 def against_reversing(invoice: Invoice) -> str:
     """Why it looks as if it could not be reversed in full; empty when nothing speaks against it."""
     if invoice.kind == INVOICE_KIND_RED:
-        return "it is a red invoice itself"
+        return tr("it is a red invoice itself")
     if invoice.state != Invoice.STATE_ISSUED:
-        return f"it is {state_word(invoice)}"
+        return tr("it is {state}").format(state=state_word(invoice))
     if invoice.upload_state == Invoice.UPLOAD_STATE_SIGNATURE_REJECTED:
-        return "the authority rejected its signature: it must be voided"
+        return tr("the authority rejected its signature: it must be voided")
     return ""
 
 
 def against_voiding(invoice: Invoice, now: datetime) -> str:
     """Why it looks as if it could not be voided at ``now``; empty when nothing speaks against it."""
     if invoice.state in _WITH_REDS:
-        return f"it is {state_word(invoice)}: void the red first"
+        return tr("it is {state}: void the red first").format(state=state_word(invoice))
     if invoice.state != Invoice.STATE_ISSUED:
-        return f"it is {state_word(invoice)}"
+        return tr("it is {state}").format(state=state_word(invoice))
     of_issue, current = month(invoice.issued.issue_time), month(now)
     if of_issue != current:
-        return f"it was issued in {of_issue}, and this is {current}: reverse it instead"
+        return tr("it was issued in {month}, and this is {current}: reverse it instead").format(
+            month=of_issue, current=current
+        )
     return ""
 
 
@@ -144,21 +142,21 @@ def _reversed(invoice: Invoice) -> Facts:
     ):
         return []
     return [
-        ("reversed net", yuan(invoice.reversed_net_fen)),
-        ("reversed tax", yuan(invoice.reversed_tax_fen)),
-        ("remaining net", yuan(invoice.net_fen - invoice.reversed_net_fen)),
-        ("remaining tax", yuan(invoice.tax_fen - invoice.reversed_tax_fen)),
+        fact("reversed net", yuan(invoice.reversed_net_fen)),
+        fact("reversed tax", yuan(invoice.reversed_tax_fen)),
+        fact("remaining net", yuan(invoice.net_fen - invoice.reversed_net_fen)),
+        fact("remaining tax", yuan(invoice.tax_fen - invoice.reversed_tax_fen)),
     ]
 
 
 def _marks(issued: IssuedInvoice) -> Facts:
     return [
-        ("device", issued.machine_number),
-        ("key", _key(issued.key_id, issued.signature_algorithm)),
-        ("signature", issued.signature.hex()),
-        ("check code", issued.check_code),
-        ("fiscal code", issued.fiscal_code),
-        ("QR text", issued.qr_text),
+        fact("device", issued.machine_number),
+        fact("key", _key(issued.key_id, issued.signature_algorithm)),
+        fact("signature", issued.signature.hex()),
+        fact("check code", issued.check_code),
+        fact("fiscal code", issued.fiscal_code),
+        fact("QR text", issued.qr_text),
     ]
 
 

@@ -19,6 +19,7 @@ from taxctl.names import short_name
 from taxctl.screen import Screen, as_dict, civil, yuan
 from taxctl.session import ExitCode, Session, Unusable, explained
 from taxctl.table import Column
+from taxctl.words import mark, tr
 
 _COLUMNS: Final = (
     Column("file", fold=44),
@@ -34,13 +35,13 @@ _COLUMNS: Final = (
 class Outcome(StrEnum):
     """What became of one request."""
 
-    ISSUED = "issued"
-    REPLAYED = "replayed"
-    REFUSED = "refused"
-    UNREADABLE = "unreadable"
-    UNANSWERED = "unanswered"
-    NOT_SENT = "not sent"
-    UNKNOWN = "effect unknown"
+    ISSUED = mark("issued")
+    REPLAYED = mark("replayed")
+    REFUSED = mark("refused")
+    UNREADABLE = mark("unreadable")
+    UNANSWERED = mark("unanswered")
+    NOT_SENT = mark("not sent")
+    UNKNOWN = mark("effect unknown")
 
 
 _EXIT: Final = (
@@ -121,7 +122,7 @@ def issue(
     highest that applies.
     """
     if xml and session.screen.as_json:
-        raise Unusable("--xml and --json do not go together")
+        raise Unusable(tr("--xml and --json do not go together"))
     rows = _issue_all(session, list(_rows(documents(paths, point=point))), batch_size)
     if xml:
         _print_replies(session.screen, rows)
@@ -152,7 +153,7 @@ def _issue_all(session: Session, rows: list[Row], batch_size: int) -> list[Row]:
     requests = [row.request for row in rows if row.request is not None]
     issuing = Issuing(session.connection)
     done = 0
-    with session.screen.progress("issuing", len(requests)) as progress:
+    with session.screen.progress(tr("issuing"), len(requests)) as progress:
         for batch in batches(requests, count_max=batch_size):
             results = issuing.issue(batch)
             for place, result in zip(readable[done : done + len(batch)], results, strict=True):
@@ -170,7 +171,7 @@ def _unanswered(result: BatchIssueResult) -> bool:
 
 def _print_table(session: Session, rows: Sequence[Row]) -> None:
     screen = session.screen
-    screen.table(_COLUMNS, [_cells(row) for row in rows], "nothing to issue")
+    screen.table(_COLUMNS, [_cells(row) for row in rows], tr("nothing to issue"))
     for row in rows:
         match row.outcome:
             case Outcome.UNREADABLE:
@@ -186,11 +187,11 @@ def _print_table(session: Session, rows: Sequence[Row]) -> None:
 
 def _cells(row: Row) -> list[str]:
     if row.request is None:
-        return [row.where, "", "", "", row.outcome, "see below", ""]
+        return [row.where, "", "", "", tr(row.outcome), tr("see below"), ""]
     request = row.request
-    cells = [row.where, request.request_id, request.type, yuan(request.gross_fen), row.outcome]
+    cells = [row.where, request.request_id, request.type, yuan(request.gross_fen), tr(row.outcome)]
     if row.result is None:
-        return [*cells, "gateway not reached", ""]
+        return [*cells, tr("gateway not reached"), ""]
     if row.outcome in (Outcome.ISSUED, Outcome.REPLAYED):
         issued = row.result.issued
         return [*cells, short_name(issued.name), civil(issued.issue_time)]

@@ -16,6 +16,7 @@ from taxctl.screen import Screen, as_dict, civil, yuan
 from taxctl.session import ExitCode, Session
 from taxctl.table import FOLD, Column
 from taxctl.times import BeforeOption, FromOption
+from taxctl.words import tr
 
 PAGE_SIZE: Final = 500
 # Where the kind, the buyer, and everything at full length find room.
@@ -46,7 +47,11 @@ def list_invoices(
     ] = None,
     upload_state: Annotated[
         UploadChoice | None,
-        typer.Option(help="Only with the last event's upload in this state.", show_default=False),
+        typer.Option(
+            metavar="STATE",
+            help=f"Only with the last event's upload in this state: {', '.join(UploadChoice)}.",
+            show_default=False,
+        ),
     ] = None,
     buyer_tax_number: Annotated[
         str, typer.Option(help="Only to the buyer of this tax number.", show_default=False)
@@ -78,16 +83,20 @@ def list_invoices(
         newest_first=newest_first,
     )
     screen, shown, more = session.screen, 0, False
-    with screen.progress("listing", limit, beside=True) as progress:
+    with screen.progress(tr("listing"), limit, beside=True) as progress:
         for found, follows in pages(session.connection, request, limit=limit):
             if found:
                 _print(screen, found, header=not shown)
             shown, more = shown + len(found), follows
             progress.reach(shown, limit)
     if not (shown or screen.as_json):
-        screen.line("no invoice fits")
+        screen.line(tr("no invoice fits"))
     if more:
-        screen.note(f"taxctl: {shown} listed, and the search is not at its end: raise --limit")
+        screen.note(
+            tr("taxctl: {count} listed, and the search is not at its end: raise --limit").format(
+                count=shown
+            )
+        )
     return ExitCode.DONE
 
 

@@ -8,6 +8,7 @@ import typer
 
 from taxctl.screen import Screen
 from taxctl.session import Unusable
+from taxctl.words import tr
 
 _TAXPAYERS: Final = "taxpayers/"
 _INVOICES: Final = "/invoices/"
@@ -17,10 +18,31 @@ _TAX_NUMBER: Final = re.compile(r"[0-9A-Z]{15,20}")
 _INVOICE: Final = re.compile(
     r"(?:taxpayers/(?P<full>[^/]+)/invoices/|(?P<owner>[^/]+)/)?(?P<rest>(?:[0-9]+-)?[0-9]+)"
 )
+_DEVICES: Final = "/devices/"
+_MACHINE: Final = re.compile(r"[0-9]{12}")
 POINT_MAX: Final = 65535
 
 TaxpayerArgument = Annotated[
     str, typer.Argument(metavar="TAXPAYER", help="Tax number, or taxpayers/{tax number}.")
+]
+AnyTaxpayerArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TAXPAYER",
+        help="Tax number, or taxpayers/{tax number}. All of them when left out.",
+        show_default=False,
+    ),
+]
+DeviceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DEVICE",
+        help="taxpayers/{tax number}/devices/{machine number}, or {tax number}/{machine number}.",
+        show_default=False,
+    ),
+]
+LimitOption = Annotated[
+    int | None, typer.Option(min=1, help="At most so many. Default: all.", show_default=False)
 ]
 ParentArgument = Annotated[
     str,
@@ -67,7 +89,11 @@ def taxpayer_name(given: str) -> str:
     """Accept a bare tax number for a resource name; raise :class:`Unusable` where there is none."""
     number = given.removeprefix(_TAXPAYERS)
     if _TAX_NUMBER.fullmatch(number) is None:
-        raise Unusable(f"{given!r} is no tax number: it has 15 to 20 digits and capital letters")
+        raise Unusable(
+            tr("{given!r} is no tax number: it has 15 to 20 digits and capital letters").format(
+                given=given
+            )
+        )
     return _TAXPAYERS + number
 
 
@@ -79,7 +105,7 @@ def point_name(taxpayer: str, point: int) -> str:
 def parent_name(given: str, point: int | None) -> str:
     """Name a taxpayer, or one point of it; raise :class:`Unusable` for two points."""
     if point is not None and _POINTS in given:
-        raise Unusable(f"{given} names a point already; leave --point out")
+        raise Unusable(tr("{given} names a point already; leave --point out").format(given=given))
     if point is not None:
         return point_name(given, point)
     return point_of(given) if _POINTS in given else taxpayer_name(given)
@@ -89,7 +115,11 @@ def point_of(given: str) -> str:
     """Check a point's full name; raise :class:`Unusable`."""
     owner, _, number = given.partition(_POINTS)
     if not (number.isascii() and number.isdigit() and int(number) <= POINT_MAX):
-        raise Unusable(f"{given!r} is no point: give taxpayers/{{tax number}}/points/{{n}}")
+        raise Unusable(
+            tr("{given!r} is no point: give taxpayers/{{tax number}}/points/{{n}}").format(
+                given=given
+            )
+        )
     return point_name(owner, int(number))
 
 
@@ -102,8 +132,28 @@ def invoice_name(given: str, *, owner: str = "") -> str:
     named = owner if match is None else match["full"] or match["owner"] or owner
     if match is None or not named:
         wanted = "{code}-{number}" if owner else "{tax number}/{code}-{number}"
-        raise Unusable(f"{given!r} names no invoice: give {wanted}")
+        raise Unusable(
+            tr("{given!r} names no invoice: give {wanted}").format(given=given, wanted=wanted)
+        )
     return f"{taxpayer_name(named)}{_INVOICES}{match['rest']}"
+
+
+def device_name(given: str) -> str:
+    """Accept ``{tax number}/{machine number}`` for a resource name; raise :class:`Unusable`."""
+    owner, _, number = given.removeprefix(_TAXPAYERS).partition("/")
+    number = number.removeprefix(_DEVICES.removeprefix("/"))
+    if _MACHINE.fullmatch(number) is None:
+        raise Unusable(
+            tr("{given!r} names no device: give {{tax number}}/{{machine number}}").format(
+                given=given
+            )
+        )
+    return f"{taxpayer_name(owner)}{_DEVICES}{number}"
+
+
+def device_owner(device: str) -> str:
+    """The tax number of a device's name."""
+    return device.removeprefix(_TAXPAYERS).partition("/")[0]
 
 
 def short_name(name: str) -> str:
@@ -113,7 +163,7 @@ def short_name(name: str) -> str:
 
 def point_number(name: str) -> str:
     """The number of a point's name; ``pool`` for no point, as stock has it."""
-    return name.rpartition("/")[2] or "pool"
+    return name.rpartition("/")[2] or tr("pool")
 
 
 def request_id_of(given: str, screen: Screen) -> str:
@@ -121,5 +171,5 @@ def request_id_of(given: str, screen: Screen) -> str:
     if given:
         return given
     fresh = str(uuid4())
-    screen.note(f"request id: {fresh}")
+    screen.note(tr("request id: {id}").format(id=fresh))
     return fresh

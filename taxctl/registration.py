@@ -24,6 +24,7 @@ _ONLY_IN_ANSWERS: Final = frozenset(
     {
         *("devices", "offline_limits", "offlineLimits", "windows", "version"),
         *("registration_time", "registrationTime"),
+        *("granted_offline_limits", "grantedOfflineLimits"),
     }
 )
 _INT64_MAX: Final = 2**63 - 1

@@ -33,14 +33,16 @@ from taxctl.names import (
     invoice_name,
     point_name,
 )
-from taxctl.screen import as_dict
+from taxctl.screen import as_dict, fact
 from taxctl.session import ExitCode, Session
+from taxctl.words import mark, tr
 
 # What is not the field's own name with blanks.
 _WORDS: Final = {
-    "name": "invoice",
-    "red_reason": "reason",
-    "red_notice_number": "notice",
+    "name": mark("invoice"),
+    "red_reason": mark("reason"),
+    "red_notice_number": mark("notice"),
+    "clerk": mark("clerk"),
 }
 
 
@@ -101,7 +103,9 @@ def reverse(
         stub = InvoiceServiceStub(session.connection.channel)
         _tell_reversed(session, session.connection.call(stub.ReverseInvoice, request(used_id)))
 
-    deed = Deed(question=f"Reverse {blue} in full?", preview=preview, do=do)
+    deed = Deed(
+        question=tr("Reverse {invoice} in full?").format(invoice=blue), preview=preview, do=do
+    )
     return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
 
 
@@ -133,7 +137,7 @@ def void(
         stub = InvoiceServiceStub(session.connection.channel)
         _tell_voided(session, session.connection.call(stub.VoidInvoice, request(used_id)))
 
-    deed = Deed(question=f"Void {wanted}?", preview=preview, do=do)
+    deed = Deed(question=tr("Void {invoice}?").format(invoice=wanted), preview=preview, do=do)
     return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
 
 
@@ -155,11 +159,11 @@ def _show_plan(
         }
         session.screen.document(plan)
         return
-    session.screen.facts([("invoice", found.issued.name), *standing(found)])
+    session.screen.facts([fact("invoice", found.issued.name), *standing(found)])
     if against:
-        session.screen.line(f"likely to be refused: {against}")
-    session.screen.line("would be sent:" if dry else "will be sent:")
-    session.screen.facts((f"  {key}", str(value)) for key, value in _sent(request))
+        session.screen.line(tr("likely to be refused: {why}").format(why=against))
+    session.screen.line(tr("would be sent:") if dry else tr("will be sent:"))
+    session.screen.facts((f"  {tr(key)}", str(value)) for key, value in _sent(request))
 
 
 def _sent(request: Message) -> Iterator[tuple[str, object]]:
@@ -171,7 +175,7 @@ def _tell_reversed(session: Session, answer: ReverseInvoiceResponse) -> None:
     if session.screen.as_json:
         session.screen.document(as_dict(answer))
         return
-    replayed = ("replayed", "yes" if answer.replayed else "")
+    replayed = fact("replayed", tr("yes") if answer.replayed else "")
     session.screen.facts([*issued_facts(answer.issued), replayed])
 
 
@@ -180,8 +184,8 @@ def _tell_voided(session: Session, answer: VoidInvoiceResponse) -> None:
         session.screen.document(as_dict(answer))
         return
     statement = answer.void_statement
-    replayed = ("replayed", "yes" if answer.replayed else "")
-    session.screen.facts([("invoice", statement.invoice), *void_facts(statement), replayed])
+    replayed = fact("replayed", tr("yes") if answer.replayed else "")
+    session.screen.facts([fact("invoice", statement.invoice), *void_facts(statement), replayed])
 
 
 def _owner(invoice: str) -> str:

@@ -11,21 +11,23 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta, timezone
 from typing import Final, Self
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from taxcontrol.v1.invoice_service_pb2 import Failure
 from taxctl import table
-from taxctl.failure import advice, reason_name
+from taxctl.failure import advice, reason_name, sentence
 from taxctl.table import FOLD, Column
+from taxctl.words import tr, tr_n
 
 SHANGHAI: Final = timezone(timedelta(hours=8))
 # Other than a terminal nobody scrolls sideways: wide enough for every table of ours.
@@ -81,6 +83,16 @@ def as_dict(message: Message) -> dict[str, object]:
     )
 
 
+def padded(text: str, width: int) -> str:
+    """Fill a text up with blanks to so many columns of a terminal; a longer one stays as it is."""
+    return text + " " * (width - cell_len(text))
+
+
+def fact(name: str, value: str) -> tuple[str, str]:
+    """A pair for :meth:`Screen.facts`: the name is translated, the value stays as it is."""
+    return tr(name), value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
     """Writes for people, or with ``as_json`` for programs; ``by_line``: each document on one line."""
@@ -99,17 +111,17 @@ class Screen:
         if not found:
             self.line(empty)
             return
-        laid = table.render(columns, found, self.out.width)
+        laid = table.render(_titled(columns), found, self.out.width)
         _lay(self.out, laid.shape)
         if laid.left_out:
-            told = f"no room for: {', '.join(laid.left_out)} (on a wider terminal, or with --json)"
-            self.err.print(Text(told))
+            told = tr("no room for: {columns} (on a wider terminal, or with --json)")
+            self.err.print(Text(told.format(columns=", ".join(laid.left_out))))
 
     def page(
         self, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, header: bool
     ) -> None:
         """Print one page of a long table whose columns all have a width."""
-        _lay(self.out, table.page(columns, _safe(rows), header=header))
+        _lay(self.out, table.page(_titled(columns), _safe(rows), header=header))
 
     def facts(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Print names and values, one pair a line; empty values are left out."""
@@ -152,8 +164,9 @@ class Screen:
         if failure.violations:
             columns = [Column("field"), Column("rule"), Column("description", fold=FOLD)]
             rows = _safe([v.field, v.rule, v.description] for v in failure.violations)
-            _lay(self.err, table.render(columns, rows, self.err.width).shape)
-        elif facts := [(key, failure.metadata[key]) for key in sorted(failure.metadata)]:
+            _lay(self.err, table.render(_titled(columns), rows, self.err.width).shape)
+            return  # what to do about them is what they say
+        if facts := [(key, failure.metadata[key]) for key in sorted(failure.metadata)]:
             told = ", ".join(f"{key}={value}" for key, value in facts if key != _WIRE_FACT)
             if told:
                 self.note(f"  {told}")
@@ -232,11 +245,18 @@ def _safe(rows: Iterable[Sequence[str]]) -> list[list[str]]:
     return [[safe(cell) for cell in row] for row in rows]
 
 
+def _titled(columns: Sequence[Column]) -> list[Column]:
+    return [replace(column, title=tr(column.title)) for column in columns]
+
+
 def _sentence(failure: Failure) -> str:
-    """The gateway's sentence; where a list of the broken rules follows, only how many they are."""
+    """Why; where a list of the broken rules follows, only how many they are."""
     listed = len(failure.violations)
     if not listed:
-        return failure.message
+        return sentence(failure)
     count = failure.metadata.get("violation_count", str(listed))
-    told = f", the first {listed} are" if count != str(listed) else ""
-    return f"{count} broken {'rule' if count == '1' else 'rules'}{told}:"
+    if count != str(listed):
+        told = tr("{count} broken rules, the first {listed} are:")
+    else:
+        told = tr_n("{count} broken rule:", "{count} broken rules:", listed)
+    return told.format(count=count, listed=listed)

@@ -3,8 +3,10 @@
 ``--target``, ``--timeout`` and ``--json`` are taken before the command and after it; after wins.
 """
 
+import getpass
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +15,14 @@ from enum import IntEnum
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from taxcontrol.v1.invoice_service_pb2 import Failure
 from taxctl.connection import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Connection, connect
 from taxctl.failure import CallFailed, unanswered, undecided
+from taxctl.help_text import Formatter
 from taxctl.screen import Screen
+from taxctl.words import Language, tr, use
 
 _TARGET_HELP: Final = f"The gateway. Default: $TAXCTL_TARGET, or {DEFAULT_TARGET}."
 TargetOption = Annotated[
@@ -48,6 +52,29 @@ TimeoutOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON, with the contract's field names.")
 ]
+_OPERATOR_HELP: Final = (
+    "Who you are, for the audit record. Default: $TAXCTL_OPERATOR, or the login name."
+)
+OperatorOption = Annotated[
+    str | None, typer.Option("--operator", metavar="NAME", help=_OPERATOR_HELP)
+]
+EnvironmentOperatorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--operator",
+        envvar="TAXCTL_OPERATOR",
+        show_envvar=False,
+        metavar="NAME",
+        help=_OPERATOR_HELP,
+    ),
+]
+LanguageOption = Annotated[
+    Language | None,
+    typer.Option("--lang", help="Language of what people read. Default: that of the locale."),
+]
+_OPERATOR_CHARACTERS_MAX: Final = 64
+# What gRPC metadata can carry; blanks around it would be lost on the way.
+_OPERATOR: Final = re.compile(r"[!-~](?:[ -~]{0,62}[!-~])?")
 _INTERRUPTED: Final = 130
 
 
@@ -83,10 +110,26 @@ class Given:
     target: str | None = None
     timeout_s: float | None = None
     json: bool = False
+    operator: str | None = None
+    language: Language | None = None
+
+
+class Group(TyperGroup):
+    """A group of commands whose help is written by our formatter."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Its help."""
+        ctx.formatter_class = Formatter
+        return super().get_help(ctx)
 
 
 class _Command(TyperCommand):
     """Writes an argument that must be given as manuals do: plain, not in braces."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Its help."""
+        ctx.formatter_class = Formatter
+        return super().get_help(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return [
@@ -109,8 +152,12 @@ def command(
                 target=given.pop("target"),
                 timeout_s=given.pop("timeout_s"),
                 json=given.pop("json"),
+                operator=given.pop("operator"),
+                language=given.pop("language"),
             )
             merged = given_so_far(ctx, own)
+            if merged.json:  # for programs, whatever the locale
+                use(Language.EN)
             screen = Screen(as_json=merged.json, by_line=by_line)
             raise typer.Exit(_run(lambda session: behaviour(session, **given), merged, screen))
 
@@ -137,7 +184,9 @@ def explained(failure: Failure, target: str) -> Failure:
         return failure
     said = Failure()
     said.CopyFrom(failure)
-    said.message = f"no answer from the gateway at {target}: {failure.message}"
+    said.message = tr("no answer from the gateway at {target}: {message}").format(
+        target=target, message=failure.message
+    )
     return said
 
 
@@ -153,7 +202,7 @@ def _run(behaviour: Callable[[Session], ExitCode], given: Given, screen: Screen)
         screen.note(f"taxctl: {error}")
         return ExitCode.UNUSABLE
     except KeyboardInterrupt:
-        screen.note("taxctl: interrupted; what was sent may have taken effect")
+        screen.note(tr("taxctl: interrupted; what was sent may have taken effect"))
         return _INTERRUPTED
     except BrokenPipeError:
         # Whoever read our answer has had enough; the interpreter must not flush into the void.
@@ -165,10 +214,30 @@ def _run(behaviour: Callable[[Session], ExitCode], given: Given, screen: Screen)
 def _session(given: Given, screen: Screen) -> Iterator[Session]:
     timeout_s = DEFAULT_TIMEOUT_S if given.timeout_s is None else given.timeout_s
     if given.target == "":  # most likely an unset variable: no guessing which gateway was meant
-        raise Unusable("--target must be HOST:PORT, not empty")
-    connection = connect(given.target or DEFAULT_TARGET, timeout_s=timeout_s)
+        raise Unusable(tr("--target must be HOST:PORT, not empty"))
+    connection = connect(
+        given.target or DEFAULT_TARGET, timeout_s=timeout_s, operator=_operator(given.operator)
+    )
     with connection.channel:
         yield Session(connection=connection, screen=screen)
+
+
+def login_name() -> str:
+    """The login name as far as metadata can carry it; ``unknown`` where nothing of it is left."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # nobody: neither the environment nor the system has a name
+        name = ""
+    kept = "".join(char for char in name if char.isascii() and char.isprintable())
+    return kept.strip()[:_OPERATOR_CHARACTERS_MAX].strip() or "unknown"
+
+
+def _operator(given: str | None) -> str:
+    if given is None:
+        return login_name()
+    if _OPERATOR.fullmatch(given) is None:
+        raise Unusable(tr("--operator must be 1 to 64 printable ASCII characters"))
+    return given
 
 
 def given_so_far(ctx: typer.Context, own: Given) -> Given:
@@ -178,17 +247,21 @@ def given_so_far(ctx: typer.Context, own: Given) -> Given:
         target=before.target if own.target is None else own.target,
         timeout_s=before.timeout_s if own.timeout_s is None else own.timeout_s,
         json=before.json or own.json,
+        operator=before.operator if own.operator is None else own.operator,
+        language=before.language if own.language is None else own.language,
     )
 
 
 def _with_options(behaviour: Callable[..., ExitCode]) -> inspect.Signature:
-    """The signature that typer reads: the command's own parameters and the three of all."""
+    """The signature that typer reads: the command's own parameters and those of all."""
     parameters = list(inspect.signature(behaviour).parameters.values())[1:]
     keyword = inspect.Parameter.KEYWORD_ONLY
     shared = [
         inspect.Parameter("target", keyword, default=None, annotation=TargetOption),
         inspect.Parameter("timeout_s", keyword, default=None, annotation=TimeoutOption),
         inspect.Parameter("json", keyword, default=False, annotation=JsonOption),
+        inspect.Parameter("operator", keyword, default=None, annotation=OperatorOption),
+        inspect.Parameter("language", keyword, default=None, annotation=LanguageOption),
     ]
     context = inspect.Parameter(
         "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context

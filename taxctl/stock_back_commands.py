@@ -25,9 +25,10 @@ from taxctl.names import (
     point_number,
     taxpayer_name,
 )
-from taxctl.screen import as_dict
+from taxctl.screen import as_dict, fact
 from taxctl.session import ExitCode, Session
 from taxctl.stock_commands import SEGMENT_COLUMNS, going_on, segment_cells
+from taxctl.words import tr
 
 
 def recall(
@@ -62,7 +63,12 @@ def recall(
         answer = session.connection.call(stub.RecallStock, request)
         _tell_recalled(session, answer)
 
-    deed = rehearsed(f"Recall {count:,} numbers of type {type} from {place}?", send)
+    deed = rehearsed(
+        tr("Recall {count:,} numbers of type {type} from {point}?").format(
+            count=count, type=type, point=place
+        ),
+        send,
+    )
     return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
 
 
@@ -95,13 +101,18 @@ def give_back(
             validate_only=validate_only,
         )
         stub = StockAdminServiceStub(session.connection.channel)
-        on_record = f"the return is on record and goes on by itself; --request-id {request_id} tells how it ended"
+        on_record = tr(
+            "the return is on record and goes on by itself; --request-id {id} tells how it ended"
+        ).format(id=request_id)
         with going_on(on_record):
             answer = session.connection.call(stub.ReturnStock, request)
         _tell_returned(session, answer, dry=validate_only)
 
     deed = rehearsed(
-        f"Return {count:,} numbers of segment {segment} of {parent} to the authority?", send
+        tr("Return {count:,} numbers of segment {segment} of {taxpayer} to the authority?").format(
+            count=count, segment=segment, taxpayer=parent
+        ),
+        send,
     )
     return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
 
@@ -111,9 +122,9 @@ def _tell_recalled(session: Session, answer: RecallStockResponse) -> None:
         session.screen.document(as_dict(answer))
         return
     rows = map(segment_cells, answer.segments)
-    session.screen.table(SEGMENT_COLUMNS, rows, "nothing was recalled")
+    session.screen.table(SEGMENT_COLUMNS, rows, tr("nothing was recalled"))
     if answer.replayed:
-        session.screen.note("an earlier call with this request id recalled them")
+        session.screen.note(tr("an earlier call with this request id recalled them"))
 
 
 def _tell_returned(session: Session, answer: ReturnStockResponse, *, dry: bool) -> None:
@@ -123,15 +134,17 @@ def _tell_returned(session: Session, answer: ReturnStockResponse, *, dry: bool) 
     segment = answer.segment
     session.screen.facts(
         [
-            ("segment", str(segment.segment_id) if segment.segment_id else ""),
-            ("state", "would be returned" if dry and not answer.replayed else "returned"),
-            ("type", segment.type),
-            ("point", point_number(segment.point)),
-            ("code", segment.code),
-            ("first", segment.first_number),
-            ("last", segment.last_number),
-            ("numbers", f"{segment.total_count:,}"),
-            ("return serial", answer.return_serial),
-            ("replayed", "yes" if answer.replayed else ""),
+            fact("segment", str(segment.segment_id) if segment.segment_id else ""),
+            fact(
+                "state", tr("would be returned") if dry and not answer.replayed else tr("returned")
+            ),
+            fact("type", segment.type),
+            fact("point", point_number(segment.point)),
+            fact("code", segment.code),
+            fact("first", segment.first_number),
+            fact("last", segment.last_number),
+            fact("numbers", f"{segment.total_count:,}"),
+            fact("return serial", answer.return_serial),
+            fact("replayed", tr("yes") if answer.replayed else ""),
         ]
     )

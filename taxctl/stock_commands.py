@@ -33,9 +33,11 @@ from taxctl.names import (
     request_id_of,
     taxpayer_name,
 )
-from taxctl.screen import as_dict
+from taxctl.screen import as_dict, fact
 from taxctl.session import ExitCode, Session
 from taxctl.table import Column
+from taxctl.wire_words import word
+from taxctl.words import tr
 
 _PAGE_SIZE: Final = 1000
 SEGMENT_COLUMNS: Final = (
@@ -91,7 +93,7 @@ def show(
         ]
         for level in found.levels
     ]
-    session.screen.table(columns, rows, "no stock was ever drawn")
+    session.screen.table(columns, rows, tr("no stock was ever drawn"))
     return ExitCode.DONE
 
 
@@ -122,7 +124,9 @@ def draw(
     )
     stub = StockAdminServiceStub(session.connection.channel)
     with going_on(
-        f"the draw is on record and goes on by itself; --request-id {used_id} tells how it ended"
+        tr(
+            "the draw is on record and goes on by itself; --request-id {id} tells how it ended"
+        ).format(id=used_id)
     ):
         answer = session.connection.call(stub.DrawStock, request)
     if session.screen.as_json:
@@ -130,14 +134,14 @@ def draw(
         return ExitCode.DONE
     session.screen.facts(
         [
-            ("grant", answer.grant.grant_id),
-            ("state", "would be drawn" if dry_run else _state(answer.grant)),
-            ("type", answer.grant.type),
-            ("code", answer.grant.code),
-            ("first", answer.grant.first_number),
-            ("last", answer.grant.last_number),
-            ("numbers", f"{answer.grant.total_count:,}"),
-            ("replayed", "yes" if answer.replayed else ""),
+            fact("grant", answer.grant.grant_id),
+            fact("state", tr("would be drawn") if dry_run else _state(answer.grant)),
+            fact("type", answer.grant.type),
+            fact("code", answer.grant.code),
+            fact("first", answer.grant.first_number),
+            fact("last", answer.grant.last_number),
+            fact("numbers", f"{answer.grant.total_count:,}"),
+            fact("replayed", tr("yes") if answer.replayed else ""),
         ]
     )
     return ExitCode.DONE
@@ -173,12 +177,12 @@ def assign(
         session.screen.document(as_dict(answer))
         return ExitCode.DONE
     session.screen.table(
-        SEGMENT_COLUMNS, map(segment_cells, answer.segments), "nothing was assigned"
+        SEGMENT_COLUMNS, map(segment_cells, answer.segments), tr("nothing was assigned")
     )
     if dry_run:
-        session.screen.note("nothing was changed")
+        session.screen.note(tr("nothing was changed"))
     elif answer.replayed:
-        session.screen.note("an earlier call with this request id assigned them")
+        session.screen.note(tr("an earlier call with this request id assigned them"))
     return ExitCode.DONE
 
 
@@ -192,7 +196,7 @@ def segments(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode:
     if session.screen.as_json:
         session.screen.document(as_dict(found))
     else:
-        session.screen.table(SEGMENT_COLUMNS, map(segment_cells, found.segments), "no segments")
+        session.screen.table(SEGMENT_COLUMNS, map(segment_cells, found.segments), tr("no segments"))
     return ExitCode.DONE
 
 
@@ -237,4 +241,4 @@ def going_on(advised: str) -> Iterator[None]:
 
 
 def _state(grant: Grant) -> str:
-    return Grant.State.Name(grant.state).removeprefix("STATE_").lower()
+    return word(Grant.State.Name, grant.state, "STATE_")

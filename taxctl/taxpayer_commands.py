@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from taxcontrol.admin.v1.taxpayer_pb2 import OfflineLimits, Taxpayer, TypeGrant
+from taxcontrol.admin.v1.taxpayer_pb2 import Taxpayer, TypeGrant
 from taxcontrol.admin.v1.taxpayer_service_pb2 import (
     GetTaxpayerRequest,
     ListTaxpayersResponse,
@@ -16,13 +16,15 @@ from taxcontrol.admin.v1.taxpayer_service_pb2 import (
 from taxcontrol.admin.v1.taxpayer_service_pb2_grpc import TaxpayerServiceStub
 from taxcontrol.v1.invoice_service_pb2 import Failure
 from taxctl.failure import CallFailed, unanswered, undecided
+from taxctl.limits_command import limits_told
 from taxctl.names import DryRunOption, ReasonOption, TaxpayerArgument, taxpayer_name
 from taxctl.registration import NotATaxpayer, taxpayers
-from taxctl.screen import Screen, as_dict, civil, yuan
+from taxctl.screen import Screen, as_dict, civil, fact, yuan
 from taxctl.session import ExitCode, Session, Unusable, reached
 from taxctl.table import FOLD, Column
 from taxctl.taxpayers import all_taxpayers
 from taxctl.windows import rates
+from taxctl.words import tr
 
 _FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 
@@ -60,7 +62,11 @@ def register(
     """
     found = _read(file)
     if request_id and len(found) > 1:
-        raise Unusable(f"--request-id is for one taxpayer; {file} has {len(found)}")
+        raise Unusable(
+            tr("--request-id is for one taxpayer; {file} has {count}").format(
+                file=file, count=len(found)
+            )
+        )
     requests = [
         RegisterTaxpayerRequest(
             request_id=request_id or f"register-{taxpayer.tax_number}",
@@ -70,7 +76,11 @@ def register(
         )
         for taxpayer in found
     ]
-    outcomes = [(request, _registered(session, request)) for request in requests]
+    outcomes = []
+    with session.screen.progress(tr("registering"), len(requests)) as progress:
+        for request in requests:
+            outcomes.append((request, _registered(session, request)))
+            progress.reach(len(outcomes), len(requests))
     if session.screen.as_json:
         session.screen.document({"results": [_result(*outcome) for outcome in outcomes]})
     else:
@@ -97,7 +107,7 @@ def list_all(session: Session) -> ExitCode:
         Column("devices", rank=1, fold=FOLD),
         Column("registered at", rank=3),
     )
-    session.screen.table(columns, map(_cells, found.taxpayers), "no taxpayer is registered")
+    session.screen.table(columns, map(_cells, found.taxpayers), tr("no taxpayer is registered"))
     return ExitCode.DONE
 
 
@@ -122,7 +132,9 @@ def _read(file: Path) -> list[Taxpayer]:
         with file.open("rb") as stream:
             data = stream.read(_FILE_BYTES_MAX + 1)
         if len(data) > _FILE_BYTES_MAX:
-            raise Unusable(f"{file}: more than {_FILE_BYTES_MAX} bytes")
+            raise Unusable(
+                tr("{file}: more than {most} bytes").format(file=file, most=_FILE_BYTES_MAX)
+            )
         return taxpayers(data)
     except OSError as error:
         raise Unusable(f"{file}: {error.strerror}") from error
@@ -166,12 +178,14 @@ def _print_registered(
     for request, outcome in outcomes:
         seller = [request.taxpayer.tax_number, request.taxpayer.display_name]
         if isinstance(outcome, Failure):
-            rows.append([*seller, "effect unknown" if undecided(outcome) else "refused", ""])
+            rows.append(
+                [*seller, tr("effect unknown") if undecided(outcome) else tr("refused"), ""]
+            )
             session.screen.refusal(outcome, subject=request.taxpayer.tax_number)
             continue
-        done = "would be registered" if request.validate_only else "registered"
+        done = tr("would be registered") if request.validate_only else tr("registered")
         devices = " ".join(device.machine_number for device in outcome.taxpayer.devices)
-        rows.append([*seller, "registered before" if outcome.replayed else done, devices])
+        rows.append([*seller, tr("registered before") if outcome.replayed else done, devices])
     session.screen.table(columns, rows, "")
 
 
@@ -195,27 +209,28 @@ def _print_taxpayer(screen: Screen, taxpayer: Taxpayer) -> None:
         Column("limit per invoice (yuan)", right=True),
         Column("may hold", right=True),
     )
-    screen.table(columns, map(_grant_cells, taxpayer.type_grants), "no types")
+    screen.table(columns, map(_grant_cells, taxpayer.type_grants), tr("no types"))
     screen.line("")
     columns = (Column("device"), Column("kind"), Column("key"), Column("algorithm"))
     devices = [
         [device.machine_number, device.kind, device.key_id, device.key_algorithm]
         for device in taxpayer.devices
     ]
-    screen.table(columns, devices, "no devices")
+    screen.table(columns, devices, tr("no devices"))
 
 
 def _facts(taxpayer: Taxpayer) -> list[tuple[str, str]]:
     return [
-        ("tax number", taxpayer.tax_number),
-        ("name", taxpayer.display_name),
-        ("address, phone", taxpayer.address_phone),
-        ("bank, account", taxpayer.bank_account),
-        ("points", " ".join(str(point.number) for point in taxpayer.points)),
-        ("offline limits", _limits(taxpayer.offline_limits)),
-        ("upload windows", rates(taxpayer.windows) or "no limit"),
-        ("version", str(taxpayer.version)),
-        ("registered at", civil(taxpayer.registration_time)),
+        fact("tax number", taxpayer.tax_number),
+        fact("name", taxpayer.display_name),
+        fact("address, phone", taxpayer.address_phone),
+        fact("bank, account", taxpayer.bank_account),
+        fact("points", " ".join(str(point.number) for point in taxpayer.points)),
+        fact("offline limits", limits_told(taxpayer.offline_limits)),
+        fact("granted by the authority", _granted(taxpayer)),
+        fact("upload windows", rates(taxpayer.windows) or tr("no limit")),
+        fact("version", str(taxpayer.version)),
+        fact("registered at", civil(taxpayer.registration_time)),
     ]
 
 
@@ -224,19 +239,14 @@ def _grant_cells(grant: TypeGrant) -> list[str]:
         grant.type,
         " ".join(f"{rate / 10_000:g}%" for rate in grant.rates_ppm),
         # Every limit is above zero; a donation receipt has none.
-        yuan(grant.invoice_limit_fen) if grant.invoice_limit_fen else "no limit",
+        yuan(grant.invoice_limit_fen) if grant.invoice_limit_fen else tr("no limit"),
         f"{grant.holding_count_max:,}",
     ]
 
 
-def _limits(limits: OfflineLimits) -> str:
-    told = []
-    if limits.HasField("age_hours_max"):
-        told.append(f"{limits.age_hours_max} hours")
-    if limits.HasField("amount_fen_max"):
-        told.append(f"{yuan(limits.amount_fen_max)} yuan")
-    if limits.HasField("count_max"):
-        told.append(f"{limits.count_max:,} invoices")
-    if limits.HasField("lock_day"):
-        told.append(f"lock day {limits.lock_day}")
-    return ", ".join(told) or "none"
+def _granted(taxpayer: Taxpayer) -> str:
+    """The authority's own limits, where an operator's are lower."""
+    if not taxpayer.HasField("granted_offline_limits"):
+        return ""
+    granted, held = taxpayer.granted_offline_limits, taxpayer.offline_limits
+    return "" if granted == held else limits_told(granted)

@@ -10,27 +10,34 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from taxctl.screen import SHANGHAI
 from taxctl.session import Unusable
+from taxctl.words import mark, tr
 
 _FORM: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(Z|[+-]\d\d:\d\d)?)?", re.ASCII
 )
 _LATER: Final = re.compile(r"([1-9]\d{0,4})([smhd])", re.ASCII)
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_WANTED: Final = "2026-11-22, or 2026-11-22T10:30:00, in China's time unless it names another"
+_WANTED: Final = mark("2026-11-22, or 2026-11-22T10:30:00, in China's time unless it names another")
 
 
 def instant(text: str) -> Timestamp:
     """Read ``2026-11-22`` (its first moment) or an ISO time; raise :class:`ValueError`."""
     match = _FORM.fullmatch(text)
     if match is None:
-        raise ValueError(f"must be a time such as {_WANTED}, not {text!r}")
+        raise ValueError(
+            tr("must be a time such as {wanted}, not {given!r}").format(
+                wanted=tr(_WANTED), given=text
+            )
+        )
     day, clock, zone = match.groups(default="")
     try:
         found = datetime.fromisoformat(f"{day}T{clock or '00:00'}{zone}")
         at = Timestamp()
         at.FromDatetime(found if found.tzinfo else found.replace(tzinfo=SHANGHAI))
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text!r} is no time: {error}") from error
+        raise ValueError(
+            tr("{given!r} is no time: {error}").format(given=text, error=error)
+        ) from error
     return at
 
 
@@ -48,7 +55,9 @@ def instant_or_later(text: str) -> tuple[Timestamp, bool]:
         # Whole seconds: what is shown is what is sent.
         later.FromSeconds(int(time.time()) + int(match[1]) * _UNIT_S[match[2]])
     except ValueError as error:
-        raise Unusable(f"--until {error}, nor 10m, 2h or 1d from now on") from error
+        raise Unusable(
+            tr("--until {error}, nor 10m, 2h or 1d from now on").format(error=error)
+        ) from error
     return later, True
 
 

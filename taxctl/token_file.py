@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from taxctl.session import Unusable
+from taxctl.words import tr
 
 _BYTES_MAX: Final = 64 * 1024
 
@@ -26,9 +27,9 @@ def load(path: Path) -> str:
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise Unusable(f"{path}: holds no resume token") from error
+        raise Unusable(tr("{path}: holds no resume token").format(path=path)) from error
     if not token or len(data) > _BYTES_MAX or not token.isprintable():
-        raise Unusable(f"{path}: holds no resume token")
+        raise Unusable(tr("{path}: holds no resume token").format(path=path))
     return token
 
 
@@ -41,7 +42,11 @@ def store(path: Path, token: str) -> None:
     try:
         _replace(path, f"{token}\n".encode("ascii"))
     except OSError as error:
-        raise Unusable(f"{path}: {error.strerror}; the position was not stored") from error
+        raise Unusable(
+            tr("{path}: {error}; the position was not stored").format(
+                path=path, error=error.strerror
+            )
+        ) from error
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from taxcontrol.admin.v1.offline_pb2 import LimitUse
 from taxcontrol.admin.v1.upload_admin_service_pb2 import (
     GetUploadStatusRequest,
     ListUnuploadedRequest,
@@ -12,15 +13,40 @@ from taxcontrol.admin.v1.upload_admin_service_pb2 import (
 )
 from taxcontrol.admin.v1.upload_admin_service_pb2_grpc import UploadAdminServiceStub
 from taxcontrol.admin.v1.upload_pb2 import Meter, UnuploadedEvent, UploadStatus
-from taxctl.invoice_facts import Facts, upload_word, word
+from taxctl.desk_rows import used_of
+from taxctl.invoice_facts import Facts, upload_word
 from taxctl.names import TaxpayerArgument, short_name, taxpayer_name
-from taxctl.screen import as_dict, civil, yuan
+from taxctl.screen import as_dict, civil, fact, yuan
 from taxctl.session import ExitCode, Session
 from taxctl.table import FOLD, Column
 from taxctl.taxpayers import all_taxpayers
 from taxctl.windows import rates, uses
+from taxctl.wire_words import grade_word, limit_word, word
+from taxctl.words import tr
 
 _PAGE_SIZE: Final = 1000
+_METER_COLUMNS: Final = (
+    Column("taxpayer"),
+    Column("device", rank=6),
+    Column("type"),
+    Column("grade"),
+    Column("counted offline", right=True),
+    Column("amount (yuan)", right=True, rank=3),
+    Column("count left", right=True, rank=2),
+    Column("amount left (yuan)", right=True, rank=1),
+    Column("oldest", rank=5),
+    Column("last issue", rank=4),
+)
+_LIMIT_COLUMNS: Final = (
+    Column("taxpayer"),
+    Column("device", rank=3),
+    Column("type"),
+    Column("limit"),
+    Column("used of", right=True, rank=2),
+    Column("used", right=True),
+    Column("grade"),
+    Column("reached at", rank=1),
+)
 
 
 def status(
@@ -49,10 +75,12 @@ def status(
         else [found.name for found in all_taxpayers(session.connection)]
     )
     stub = UploadAdminServiceStub(session.connection.channel)
-    found = [
-        session.connection.call(stub.GetUploadStatus, GetUploadStatusRequest(parent=name)).status
-        for name in names
-    ]
+    found: list[UploadStatus] = []
+    with session.screen.progress(tr("asking"), len(names)) as progress:
+        for name in names:
+            request = GetUploadStatusRequest(parent=name)
+            found.append(session.connection.call(stub.GetUploadStatus, request).status)
+            progress.reach(len(found), len(names))
     if session.screen.as_json:
         session.screen.document({"statuses": [as_dict(one) for one in found]})
         return ExitCode.DONE
@@ -70,7 +98,12 @@ def list_unuploaded(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode
     Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the gateway was not reached, 4 it could not
     look now.
     """
-    found = ListUnuploadedResponse(events=_all_events(session, taxpayer_name(taxpayer)))
+    found = ListUnuploadedResponse()
+    parent = taxpayer_name(taxpayer)
+    with session.screen.progress(tr("listing events"), None) as progress:
+        for event in _all_events(session, parent):
+            found.events.append(event)
+            progress.reach(len(found.events))
     if session.screen.as_json:
         session.screen.document(as_dict(found))
         return ExitCode.DONE
@@ -84,27 +117,27 @@ def list_unuploaded(session: Session, *, taxpayer: TaxpayerArgument) -> ExitCode
         Column("tries", right=True, rank=4),
         Column("rejection", fold=FOLD),
     )
-    session.screen.table(columns, map(_event_cells, found.events), "everything is uploaded")
+    session.screen.table(columns, map(_event_cells, found.events), tr("everything is uploaded"))
     return ExitCode.DONE
 
 
 def _facts(status: UploadStatus) -> Facts:
     resumed = civil(status.paused_until)
-    until = f"until {resumed}" if resumed else "until they are resumed"
+    until = tr("until {time}").format(time=resumed) if resumed else tr("until they are resumed")
     return [
-        ("taxpayer", status.taxpayer),
-        ("pending", f"{status.pending_count:,}"),
-        ("submitted", f"{status.submitted_count:,}"),
-        ("in doubt", f"{status.in_doubt_count:,}"),
-        ("rejected", f"{status.rejected_count:,}"),
-        ("oldest", civil(status.oldest_issue_time)),
-        ("issuing stops at", civil(status.age_limit_time)),
-        ("paused", until if status.paused else ""),
-        ("why paused", status.pause_reason),
-        ("rate share", f"{_share(status)} of what the windows allow"),
-        ("windows", uses(status.windows)),
-        ("windows set here", rates(status.set_windows)),
-        ("last error", status.last_error),
+        fact("taxpayer", status.taxpayer),
+        fact("pending", f"{status.pending_count:,}"),
+        fact("submitted", f"{status.submitted_count:,}"),
+        fact("in doubt", f"{status.in_doubt_count:,}"),
+        fact("rejected", f"{status.rejected_count:,}"),
+        fact("oldest", civil(status.oldest_issue_time)),
+        fact("issuing stops at", civil(status.age_limit_time)),
+        fact("paused", until if status.paused else ""),
+        fact("why paused", status.pause_reason),
+        fact("rate share", tr("{share} of what the windows allow").format(share=_share(status))),
+        fact("windows", uses(status.windows)),
+        fact("windows set here", rates(status.set_windows)),
+        fact("last error", status.last_error),
     ]
 
 
@@ -122,7 +155,7 @@ def _print_backlogs(session: Session, found: list[UploadStatus]) -> None:
         Column("windows", rank=8),
         Column("last error", rank=3, fold=FOLD),
     )
-    session.screen.table(columns, map(_backlog_cells, found), "no taxpayer is registered")
+    session.screen.table(columns, map(_backlog_cells, found), tr("no taxpayer is registered"))
 
 
 def _backlog_cells(status: UploadStatus) -> list[str]:
@@ -132,7 +165,7 @@ def _backlog_cells(status: UploadStatus) -> list[str]:
         f"{status.submitted_count:,}",
         f"{status.in_doubt_count:,}",
         f"{status.rejected_count:,}",
-        "paused" if status.paused else "",
+        tr("paused") if status.paused else "",
         civil(status.oldest_issue_time),
         civil(status.age_limit_time),
         _share(status),
@@ -147,36 +180,46 @@ def _share(status: UploadStatus) -> str:
 
 def _print_meters(session: Session, found: list[UploadStatus]) -> None:
     several = len(found) > 1
-    rows = [
-        [short_name(status.taxpayer) if several else "", *_meter_cells(meter)]
+    meters = [
+        (short_name(status.taxpayer) if several else "", meter)
         for status in found
         for meter in status.meters
     ]
-    if not rows:
+    if not meters:
         return
-    columns = (
-        Column("taxpayer"),
-        Column("device"),
-        Column("type"),
-        Column("counted offline", right=True),
-        Column("amount (yuan)", right=True, rank=3),
-        Column("count left", right=True, rank=2),
-        Column("amount left (yuan)", right=True),
-        Column("last issue", rank=4),
-    )
     session.screen.line("")
-    session.screen.table(columns, rows, "")
+    session.screen.table(_METER_COLUMNS, [[name, *_meter_cells(one)] for name, one in meters], "")
+    limits = [
+        [name, *_limit_cells(meter, limit)] for name, meter in meters for limit in meter.limits
+    ]
+    if limits:
+        session.screen.line("")
+        session.screen.table(_LIMIT_COLUMNS, limits, "")
 
 
 def _meter_cells(meter: Meter) -> list[str]:
     return [
         meter.machine_number,
         meter.type,
+        grade_word(meter.grade) if meter.grade else "",
         f"{meter.unuploaded_count:,}",
         yuan(meter.unuploaded_amount_fen),
-        f"{meter.left_count:,}" if meter.HasField("left_count") else "no limit",
-        yuan(meter.left_amount_fen) if meter.HasField("left_amount_fen") else "no limit",
+        f"{meter.left_count:,}" if meter.HasField("left_count") else tr("no limit"),
+        yuan(meter.left_amount_fen) if meter.HasField("left_amount_fen") else tr("no limit"),
+        civil(meter.oldest_issue_time),
         civil(meter.last_issue_time),
+    ]
+
+
+def _limit_cells(meter: Meter, limit: LimitUse) -> list[str]:
+    return [
+        meter.machine_number,
+        meter.type,
+        limit_word(limit.limit),
+        used_of(limit),
+        f"{limit.used_ppm // 10_000} %",
+        grade_word(limit.grade),
+        civil(limit.limit_time),
     ]
 
 

@@ -27,6 +27,7 @@ from taxctl.screen import as_dict, civil
 from taxctl.session import ExitCode, Session, Unusable
 from taxctl.times import UntilOption, instant_or_later
 from taxctl.windows import rates, window
+from taxctl.words import tr, tr_n
 
 
 def retry(
@@ -65,21 +66,36 @@ def retry(
         )
         stub = UploadAdminServiceStub(session.connection.channel)
         answer = session.connection.call(stub.RetryUploads, request)
-        one = answer.retried_count == 1
-        done = "would be sent again" if validate_only else f"{'is' if one else 'are'} sent again"
+        if validate_only:
+            told = tr_n(
+                "{n:,} event would be sent again",
+                "{n:,} events would be sent again",
+                answer.retried_count,
+            )
+        else:
+            told = tr_n(
+                "{n:,} event is sent again", "{n:,} events are sent again", answer.retried_count
+            )
         _tell(
             session,
             as_dict(answer),
-            f"{answer.retried_count:,} {'event' if one else 'events'} {done}",
+            told.format(n=answer.retried_count),
             replayed=answer.replayed,
         )
         if not answer.retried_count:
             raise NothingToDo(
-                "the authority has refused nothing of it: there is nothing to send again"
+                tr("the authority has refused nothing of it: there is nothing to send again")
             )
 
-    which = f"{len(names)} named" if names else "all refused"
-    deed = rehearsed(f"Send {which} invoices of {parent} again?", send)
+    if names:
+        question = tr_n(
+            "Send {n} named invoice of {taxpayer} again?",
+            "Send {n} named invoices of {taxpayer} again?",
+            len(names),
+        )
+    else:
+        question = tr("Send all refused invoices of {taxpayer} again?")
+    deed = rehearsed(question.format(n=len(names), taxpayer=parent), send)
     return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
 
 
@@ -102,12 +118,16 @@ def pause(
     at, later = instant_or_later(until) if until else (None, False)
     if later and request_id:
         raise Unusable(
-            "--request-id goes with a time in --until: from now on would be another pause"
+            tr("--request-id goes with a time in --until: from now on would be another pause")
         )
     if later and at is not None:
         # Whoever tries the same id again must give the same time.
-        session.screen.note(f"until: {civil(at)}")
-    how_long = f"until {civil(at)}" if at is not None else "until they are resumed"
+        session.screen.note(tr("until: {time}").format(time=civil(at)))
+    how_long = (
+        tr("until {time}").format(time=civil(at))
+        if at is not None
+        else tr("until they are resumed")
+    )
 
     def send(request_id: str, *, validate_only: bool) -> None:
         request = PauseUploadsRequest(
@@ -119,10 +139,16 @@ def pause(
         )
         stub = UploadAdminServiceStub(session.connection.channel)
         answer = session.connection.call(stub.PauseUploads, request)
-        done = "would be paused" if validate_only else "are paused"
-        _tell(session, as_dict(answer), f"the uploads {done} {how_long}", replayed=answer.replayed)
+        told = (
+            tr("the uploads would be paused {until}")
+            if validate_only
+            else tr("the uploads are paused {until}")
+        )
+        _tell(session, as_dict(answer), told.format(until=how_long), replayed=answer.replayed)
 
-    deed = rehearsed(f"Pause the uploads of {parent} {how_long}?", send)
+    deed = rehearsed(
+        tr("Pause the uploads of {taxpayer} {until}?").format(taxpayer=parent, until=how_long), send
+    )
     return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
 
 
@@ -146,8 +172,8 @@ def resume(
     )
     stub = UploadAdminServiceStub(session.connection.channel)
     answer = session.connection.call(stub.ResumeUploads, request)
-    done = "would go on" if dry_run else "go on"
-    _tell(session, as_dict(answer), f"the uploads {done}", replayed=answer.replayed)
+    told = tr("the uploads would go on") if dry_run else tr("the uploads go on")
+    _tell(session, as_dict(answer), told, replayed=answer.replayed)
     return ExitCode.DONE
 
 
@@ -179,7 +205,7 @@ def rate(
     nobody to ask, 3 the gateway was not reached, 4 effect unknown.
     """
     if bool(windows) == reset:
-        raise Unusable("give either --window or --reset")
+        raise Unusable(tr("give either --window or --reset"))
     parent = taxpayer_name(taxpayer)
     wanted = [window(text) for text in windows or []]
 
@@ -193,14 +219,19 @@ def rate(
         )
         stub = UploadAdminServiceStub(session.connection.channel)
         answer = session.connection.call(stub.SetUploadRate, request)
-        done = "would hold" if validate_only else "hold"
-        said = f"these windows {done}: {rates(answer.windows) or 'none'}"
+        told = (
+            tr("these windows would hold: {windows}")
+            if validate_only
+            else tr("these windows hold: {windows}")
+        )
+        said = told.format(windows=rates(answer.windows) or tr("none"))
         _tell(session, as_dict(answer), said, replayed=answer.replayed)
 
-    told = f"Keep the uploads of {parent} to {rates(wanted)}?"
     if reset:
-        told = f"Let the uploads of {parent} run as fast as the authority allows?"
-    deed = rehearsed(told, send)
+        question = tr("Let the uploads of {taxpayer} run as fast as the authority allows?")
+    else:
+        question = tr("Keep the uploads of {taxpayer} to {windows}?")
+    deed = rehearsed(question.format(taxpayer=parent, windows=rates(wanted)), send)
     return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
 
 
@@ -210,4 +241,4 @@ def _tell(session: Session, answer: dict[str, object], said: str, *, replayed: b
         return
     session.screen.line(said)
     if replayed:
-        session.screen.note("an earlier call with this request id did it")
+        session.screen.note(tr("an earlier call with this request id did it"))

@@ -1,6 +1,5 @@
 """``taxctl verify``: is an invoice genuine, as anybody may ask (查验)?"""
 
-from decimal import Decimal
 from typing import Annotated, Final
 
 import typer
@@ -11,11 +10,12 @@ from taxcontrol.v1.invoice_query_pb2 import (
     VerifyInvoiceResponse,
 )
 from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
-from taxctl.invoice_facts import word
+from taxctl.amounts import fen
 from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session, Unusable
+from taxctl.wire_words import word
+from taxctl.words import tr
 
-_INT64_MAX: Final = 2**63 - 1
 _EXIT: Final = {
     VerifyInvoiceResponse.VERDICT_GENUINE: ExitCode.DONE,
     VerifyInvoiceResponse.VERDICT_NOT_OURS: ExitCode.NOT_OURS,
@@ -61,15 +61,23 @@ def verify(
     parts = {"--code": code, "--number": number, "--date": date, "--amount": amount}
     given = [name for name, value in {**parts, "--check-code": check_code}.items() if value]
     if qr_text and given:
-        raise Unusable(f"give either the QR_TEXT or {', '.join(given)}")
+        raise Unusable(tr("give either the QR_TEXT or {options}").format(options=", ".join(given)))
     if qr_text:
         request = VerifyInvoiceRequest(qr_text=qr_text)
     else:
         missing = [name for name in ("--number", "--date", "--amount") if not parts[name]]
         if missing:
-            raise Unusable(f"give the QR_TEXT, or what is printed: {', '.join(missing)} missing")
+            raise Unusable(
+                tr("give the QR_TEXT, or what is printed: {options} missing").format(
+                    options=", ".join(missing)
+                )
+            )
         printed = PrintedInvoice(
-            code=code, number=number, issue_date=date, net_fen=_fen(amount), check_code=check_code
+            code=code,
+            number=number,
+            issue_date=date,
+            net_fen=fen(amount, "--amount"),
+            check_code=check_code,
         )
         request = VerifyInvoiceRequest(printed=printed)
     stub = InvoiceServiceStub(session.connection.channel)
@@ -78,7 +86,9 @@ def verify(
         session.screen.document(as_dict(answer))
     else:
         verdict = word(VerifyInvoiceResponse.Verdict.Name, answer.verdict, "VERDICT_")
-        session.screen.line(f"verify: {verdict}{_why(answer, request)}")
+        session.screen.line(
+            tr("verify: {verdict}{why}").format(verdict=verdict, why=_why(answer, request))
+        )
     return _EXIT.get(answer.verdict, ExitCode.REFUSED)
 
 
@@ -87,18 +97,7 @@ def _why(answer: VerifyInvoiceResponse, request: VerifyInvoiceRequest) -> str:
     if answer.verdict != VerifyInvoiceResponse.VERDICT_NOT_OURS:
         return ""
     if request.WhichOneof("key") == "qr_text":
-        return ": no invoice here has this QR text"
-    left_out = "" if request.printed.check_code else " (was --check-code left out?)"
-    return f": no invoice here has all of these parts{left_out}"
-
-
-def _fen(yuan: str) -> int:
-    try:
-        fen = Decimal(yuan.replace(",", "")) * 100
-        exact = fen == fen.to_integral_value()
-    except ArithmeticError:  # no number, or one beyond all bounds
-        exact = False
-    # ASCII only: Decimal also reads other scripts' digits.
-    if not (exact and yuan.isascii() and abs(fen) <= _INT64_MAX):
-        raise Unusable(f"--amount must be yuan with at most 2 decimals, not {yuan!r}")
-    return int(fen)
+        return tr(": no invoice here has this QR text")
+    if request.printed.check_code:
+        return tr(": no invoice here has all of these parts")
+    return tr(": no invoice here has all of these parts (was --check-code left out?)")

@@ -21,8 +21,9 @@ from taxctl.names import (
     point_name,
     point_of,
 )
-from taxctl.screen import as_dict
+from taxctl.screen import as_dict, fact
 from taxctl.session import ExitCode, Session, Unusable
+from taxctl.words import tr
 
 
 def void_blank(
@@ -73,7 +74,10 @@ def void_blank(
         _tell(session, session.connection.call(stub.VoidBlankNumber, request), dry=validate_only)
 
     deed = rehearsed(
-        f"Void the blank number {f'{code}-{number}' if code else number} of {place}?", send
+        tr("Void the blank number {number} of {point}?").format(
+            number=f"{code}-{number}" if code else number, point=place
+        ),
+        send,
     )
     return carry_out(session, deed, request_id=request_id, yes=yes, dry_run=dry_run)
 
@@ -81,12 +85,18 @@ def void_blank(
 def _place(taxpayer: str, point: str) -> str:
     if "/" in point:
         if taxpayer:
-            raise Unusable("--point names the taxpayer already; leave TAXPAYER out")
+            raise Unusable(tr("--point names the taxpayer already; leave TAXPAYER out"))
         return point_of(point)
     if not taxpayer:
-        raise Unusable("give TAXPAYER, or --point taxpayers/{tax number}/points/{n}")
+        raise Unusable(
+            tr("give TAXPAYER, or --point taxpayers/{{tax number}}/points/{{n}}").format()
+        )
     if not (point.isascii() and point.isdigit() and int(point) <= POINT_MAX):
-        raise Unusable(f"--point must be 0 to {POINT_MAX}, or a point's name, not {point!r}")
+        raise Unusable(
+            tr("--point must be 0 to {most}, or a point's name, not {given!r}").format(
+                most=POINT_MAX, given=point
+            )
+        )
     return point_name(taxpayer, int(point))
 
 
@@ -97,9 +107,12 @@ def _tell(session: Session, answer: VoidBlankNumberResponse, *, dry: bool) -> No
     statement = answer.void_statement
     session.screen.facts(
         [
-            ("number", statement.invoice),
-            ("state", "would be blank voided" if dry and not answer.replayed else "blank voided"),
+            fact("number", statement.invoice),
+            fact(
+                "state",
+                tr("would be blank voided") if dry and not answer.replayed else tr("blank voided"),
+            ),
             *void_facts(statement),
-            ("replayed", "yes" if answer.replayed else ""),
+            fact("replayed", tr("yes") if answer.replayed else ""),
         ]
     )

@@ -7,6 +7,7 @@ from typing import Final
 from taxcontrol.admin.v1.taxpayer_pb2 import RateWindow
 from taxcontrol.admin.v1.upload_pb2 import WindowUse
 from taxctl.session import Unusable
+from taxctl.words import tr
 
 _WINDOW: Final = re.compile(r"([1-9]\d{0,9})/(\d{0,9})(ms|s|m|h)", re.ASCII)
 _UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
@@ -19,7 +20,11 @@ def window(text: str) -> RateWindow:
     calls, length, unit = match.groups() if match else ("0", "0", "s")
     period_ms = int(length or "1") * _UNIT_MS[unit]
     if not 0 < int(calls) <= _INT32_MAX or period_ms == 0:
-        raise Unusable(f"--window must be calls and time, such as 10/1s or 30/1m, not {text!r}")
+        raise Unusable(
+            tr("--window must be calls and time, such as 10/1s or 30/1m, not {given!r}").format(
+                given=text
+            )
+        )
     return RateWindow(call_count_max=int(calls), period_ms=period_ms)
 
 
@@ -30,7 +35,9 @@ def rates(windows: Iterable[RateWindow]) -> str:
 
 def uses(windows: Iterable[WindowUse]) -> str:
     """How many calls count in each window now: ``3 of 10/1s, 3 of 30/1m``."""
-    return ", ".join(f"{one.used_count} of {_rate(one)}" for one in windows)
+    return ", ".join(
+        tr("{used} of {rate}").format(used=one.used_count, rate=_rate(one)) for one in windows
+    )
 
 
 def _rate(window: RateWindow | WindowUse) -> str:

@@ -1,7 +1,7 @@
 """What the fake gateway of these tests knows: request ids, invoices, changes; and how it refuses."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
+from taxcontrol.admin.v1.audit_service_pb2 import AuditRecord
 from taxcontrol.v1.invoice_pb2 import INVOICE_KIND_BLUE, Invoice, InvoiceKind, IssuedInvoice
 from taxcontrol.v1.invoice_query_pb2 import InvoiceChange
 from tests.taxctl.desk import Trouble
@@ -31,6 +32,7 @@ class Books:
     changes: list[InvoiceChange] = field(default_factory=list)
     bound: dict[str, tuple[bytes, Message]] = field(default_factory=dict)
     seen: list[Message] = field(default_factory=list)
+    audit: list[AuditRecord] = field(default_factory=list)
     now: int = NOON
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -111,14 +113,37 @@ class Books:
         answer = act(dry)
         if not dry:
             self.bound[request_id] = (meant, answer)
+            self._note(request, context)
         return answer
+
+    def _note(self, request: Message, context: grpc.ServicerContext) -> None:
+        """Leave an audit record of what was done, by whom, and why."""
+        said = dict(context.invocation_metadata())
+        fields = {one.name: value for one, value in request.ListFields()}
+        threshold = fields.get("threshold")
+        record = AuditRecord(
+            audit_id=len(self.audit) + 1,
+            actor=str(said.get("operator", "")),
+            action=type(request).__name__.removesuffix("Request"),
+            target=str(
+                fields.get("parent") or fields.get("name") or getattr(threshold, "parent", "")
+            ),
+            reason=str(fields.get("reason", "")),
+            request_id=str(fields["request_id"]),
+        )
+        record.act_time.seconds = self.now
+        self.audit.append(record)
 
 
 def refuse(
-    context: grpc.ServicerContext, code: int, reason: str, message: str = "refused"
+    context: grpc.ServicerContext,
+    code: int,
+    reason: str,
+    message: str = "refused",
+    facts: Mapping[str, str] | None = None,
 ) -> NoReturn:
     """End the call with a status as the gateway makes it."""
-    trouble = Trouble(code=code, reason=reason, message=message)
+    trouble = Trouble(code=code, reason=reason, message=message, facts=facts or {})
     context.abort_with_status(rpc_status.to_status(trouble.status()))
 
 

@@ -6,7 +6,7 @@ forgot a result, would be seen to issue twice.
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,12 +46,15 @@ class Trouble:
     violations: tuple[tuple[str, str], ...] = ()
     message: str = "trouble"
     late: bool = False
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def status(self) -> status_pb2.Status:
         """The rich status, as the gateway makes it."""
         details: list[Any] = []
         if self.reason:
-            info = error_details_pb2.ErrorInfo(reason=self.reason, domain="taxcontrol")
+            info = error_details_pb2.ErrorInfo(
+                reason=self.reason, domain="taxcontrol", metadata=self.facts
+            )
             details.append(_packed(info))
         if self.violations:
             rules = error_details_pb2.BadRequest(

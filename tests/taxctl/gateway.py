@@ -8,15 +8,21 @@ from dataclasses import dataclass
 import grpc
 
 from taxcontrol.admin.v1 import (
+    alert_service_pb2,
     audit_service_pb2,
+    desk_service_pb2,
+    device_service_pb2,
     stock_admin_service_pb2,
+    taxpayer_service_pb2,
     upload_admin_service_pb2,
 )
 from taxcontrol.v1 import invoice_service_pb2, stock_service_pb2
 from tests.taxctl.books import Books
 from tests.taxctl.handlers import add_service
+from tests.taxctl.lookout import Lookout
 from tests.taxctl.office import Office
 from tests.taxctl.storeroom import Auditor, Mailroom, Storeroom
+from tests.taxctl.workshop import Workshop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,8 @@ class FakeGateway:
     office: Office
     storeroom: Storeroom
     mailroom: Mailroom
+    lookout: Lookout
+    workshop: Workshop
 
 
 @contextmanager
@@ -35,13 +43,18 @@ def fake_gateway() -> Iterator[FakeGateway]:
     """Serve fresh books on a free port."""
     books = Books()
     office, storeroom, mailroom = Office(books), Storeroom(books), Mailroom(books)
-    server = grpc.server(ThreadPoolExecutor(8))
+    lookout, workshop = Lookout(books), Workshop(books)
+    server = grpc.server(ThreadPoolExecutor(16))
     for fake, name, file in (
         (office, "InvoiceService", invoice_service_pb2),
         (storeroom, "StockService", stock_service_pb2),
         (storeroom, "StockAdminService", stock_admin_service_pb2),
         (mailroom, "UploadAdminService", upload_admin_service_pb2),
         (Auditor(books), "AuditService", audit_service_pb2),
+        (lookout, "DeskService", desk_service_pb2),
+        (lookout, "AlertService", alert_service_pb2),
+        (workshop, "DeviceService", device_service_pb2),
+        (workshop, "TaxpayerService", taxpayer_service_pb2),
     ):
         add_service(server, file.DESCRIPTOR.services_by_name[name], fake)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -53,7 +66,10 @@ def fake_gateway() -> Iterator[FakeGateway]:
             office=office,
             storeroom=storeroom,
             mailroom=mailroom,
+            lookout=lookout,
+            workshop=workshop,
         )
     finally:
         office.cut()
+        lookout.leave(away=True)
         server.stop(None).wait()

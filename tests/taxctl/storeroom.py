@@ -6,18 +6,28 @@ from dataclasses import dataclass, field
 import grpc
 from google.rpc import code_pb2
 
-from taxcontrol.admin.v1.audit_service_pb2 import CheckBooksRequest, CheckBooksResponse
+from taxcontrol.admin.v1.audit_service_pb2 import (
+    CheckBooksRequest,
+    CheckBooksResponse,
+    ListAuditRecordsRequest,
+    ListAuditRecordsResponse,
+)
 from taxcontrol.admin.v1.segment_pb2 import Segment
 from taxcontrol.admin.v1.stock_admin_service_pb2 import (
     ListSegmentsRequest,
     ListSegmentsResponse,
+    ListStockThresholdsRequest,
+    ListStockThresholdsResponse,
     RecallStockRequest,
     RecallStockResponse,
     ReturnStockRequest,
     ReturnStockResponse,
+    SetStockThresholdRequest,
+    SetStockThresholdResponse,
     VoidBlankNumberRequest,
     VoidBlankNumberResponse,
 )
+from taxcontrol.admin.v1.stock_threshold_pb2 import StockThreshold
 from taxcontrol.admin.v1.taxpayer_pb2 import RateWindow
 from taxcontrol.admin.v1.upload_admin_service_pb2 import (
     GetUploadStatusRequest,
@@ -31,7 +41,7 @@ from taxcontrol.admin.v1.upload_admin_service_pb2 import (
     SetUploadRateRequest,
     SetUploadRateResponse,
 )
-from taxcontrol.admin.v1.upload_pb2 import UploadStatus, WindowUse
+from taxcontrol.admin.v1.upload_pb2 import Meter, UploadStatus, WindowUse
 from taxcontrol.v1.invoice_pb2 import Invoice, VoidStatement
 from taxcontrol.v1.stock_pb2 import StockLevel
 from taxcontrol.v1.stock_service_pb2 import GetStockRequest, GetStockResponse
@@ -51,6 +61,7 @@ class Storeroom:
     pool: list[int] = field(default_factory=lambda: list(range(51, 61)))
     returned: list[int] = field(default_factory=list)
     voided: list[int] = field(default_factory=list)
+    thresholds: dict[tuple[str, str], StockThreshold] = field(default_factory=dict)
 
     def GetStock(  # noqa: N802 - the contract's name
         self, request: GetStockRequest, _: grpc.ServicerContext
@@ -136,6 +147,27 @@ class Storeroom:
 
         return self.books.once(request, context, act)
 
+    def SetStockThreshold(  # noqa: N802 - the contract's name
+        self, request: SetStockThresholdRequest, context: grpc.ServicerContext
+    ) -> SetStockThresholdResponse:
+        def act(dry: bool) -> SetStockThresholdResponse:
+            wanted = request.threshold
+            if not request.reason or 0 < wanted.target_count <= wanted.low_count:
+                refuse(context, code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST")
+            if not dry:
+                self.thresholds.pop((wanted.parent, wanted.type), None)
+                if wanted.low_count:
+                    self.thresholds[wanted.parent, wanted.type] = wanted
+            return SetStockThresholdResponse()
+
+        return self.books.once(request, context, act)
+
+    def ListStockThresholds(  # noqa: N802 - the contract's name
+        self, _request: ListStockThresholdsRequest, _: grpc.ServicerContext
+    ) -> ListStockThresholdsResponse:
+        found = [self.thresholds[key] for key in sorted(self.thresholds)]
+        return ListStockThresholdsResponse(thresholds=found)
+
 
 @dataclass
 class Auditor:
@@ -158,6 +190,19 @@ class Auditor:
             balanced=True,
         )
 
+    def ListAuditRecords(  # noqa: N802 - the contract's name
+        self, request: ListAuditRecordsRequest, _: grpc.ServicerContext
+    ) -> ListAuditRecordsResponse:
+        found = [
+            one
+            for one in reversed(self.books.audit)
+            if one.target.startswith(request.parent) and request.actor in ("", one.actor)
+        ]
+        start = int(request.page_token or 0)
+        end = start + min(request.page_size or 100, 2)
+        token = str(end) if end < len(found) else ""
+        return ListAuditRecordsResponse(records=found[start:end], next_page_token=token)
+
 
 @dataclass
 class Mailroom:
@@ -166,6 +211,7 @@ class Mailroom:
     books: Books
     paused: PauseUploadsRequest | None = None
     windows: list[RateWindow] = field(default_factory=list)
+    meters: list[Meter] = field(default_factory=list)
 
     def GetUploadStatus(  # noqa: N802 - the contract's name
         self, _request: GetUploadStatusRequest, _: grpc.ServicerContext
@@ -181,6 +227,7 @@ class Mailroom:
                 for one in AUTHORITY_WINDOWS
             ],
             set_windows=self.windows,
+            meters=self.meters,
         )
         if self.paused is not None:
             status.paused, status.pause_reason = True, self.paused.reason

@@ -4,24 +4,25 @@ import re
 from collections.abc import Iterator
 
 import pytest
+import typer
 
 from taxctl.main import app
 from tests.taxctl.conftest import Terminal
 from tests.taxctl.gateway import FakeGateway
 from tests.taxctl.test_reversal import OWNER
 
-GROUPS = ("stock", "upload", "taxpayer")
+GROUPS = ("stock", "upload", "taxpayer", "alerts", "device", "period")
 
 
-def commands() -> Iterator[list[str]]:
+def commands(app: typer.Typer = app, above: tuple[str, ...] = ()) -> Iterator[list[str]]:
     """Every command by its name, and the whole."""
-    yield []
+    if not above:
+        yield []
     for one in app.registered_commands:
-        yield [str(one.name)]
+        yield [*above, str(one.name)]
     for group in app.registered_groups:
         assert group.typer_instance is not None
-        for one in group.typer_instance.registered_commands:
-            yield [str(group.name), str(one.name)]
+        yield from commands(group.typer_instance, (*above, str(group.name)))
 
 
 @pytest.mark.parametrize("command", [*commands()], ids=" ".join)

@@ -15,6 +15,7 @@ from google.rpc import code_pb2
 
 from taxcontrol.v1.invoice_query_pb2 import WatchInvoicesRequest
 from taxcontrol.v1.invoice_service_pb2 import Failure
+from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from taxctl.connection import Connection, connect
 from taxctl.failure import CallFailed
 from taxctl.watching import PAUSE_S_MAX, PAUSE_S_MIN, watch
@@ -197,7 +198,13 @@ def test_every_change_comes_once_however_often_the_watch_ends(
         fake.books.issue(number)
     fake.office.lasts = lasts
     request = WatchInvoicesRequest(parent=TAXPAYER, from_beginning=True)
-    found = watch(connection, request, interrupted=unheard, sleep=lambda _: None)
+    found = watch(
+        connection,
+        InvoiceServiceStub(connection.channel).WatchInvoices,
+        request,
+        interrupted=unheard,
+        sleep=lambda _: None,
+    )
 
     changes = (message.change for message in found if message.HasField("change"))
     seen = [int(one.invoice.issued.number) for one in itertools.islice(changes, 50)]
@@ -215,6 +222,7 @@ def test_pauses_grow_to_their_limit_and_begin_anew_after_a_message(
     fake.books.issue(1)
     found = watch(
         connection,
+        InvoiceServiceStub(connection.channel).WatchInvoices,
         request,
         interrupted=lambda failure, _: reasons.append(failure.message),
         sleep=pauses.append,
@@ -251,7 +259,13 @@ def test_another_watchs_token_is_refused_and_the_file_stays(
 def test_a_refusal_later_ends_the_watch(fake: FakeGateway, connection: Connection) -> None:
     fake.office.after(1, Trouble(code=code_pb2.NOT_FOUND, reason="TAXPAYER_NOT_FOUND"))
     request = WatchInvoicesRequest(parent=TAXPAYER)
-    found = watch(connection, request, interrupted=unheard, sleep=lambda _: None)
+    found = watch(
+        connection,
+        InvoiceServiceStub(connection.channel).WatchInvoices,
+        request,
+        interrupted=unheard,
+        sleep=lambda _: None,
+    )
     next(found)
     fake.office.cut()
 

@@ -17,6 +17,7 @@ from sandbox.system import System
 from taxcontrol.authority.v1.simulator_service_pb2 import FaultPlan, SetFaultsRequest
 from taxcontrol.authority.v1.simulator_service_pb2_grpc import SimulatorServiceStub
 from taxcontrol.v1.invoice_query_pb2 import InvoiceChange, WatchInvoicesRequest
+from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
 from taxctl.connection import connect
 from taxctl.watching import watch
 from tests.taxctl.conftest import Terminal
@@ -161,7 +162,13 @@ def test_a_watch_tells_what_was_issued_and_goes_on_from_its_token(
     connection = connect(terminal.target)
     request_ = WatchInvoicesRequest(parent=f"taxpayers/{SCHOOL}", from_beginning=True)
     with connection.channel:
-        found = watch(connection, request_, interrupted=lambda *_: None, sleep=lambda _: None)
+        found = watch(
+            connection,
+            InvoiceServiceStub(connection.channel).WatchInvoices,
+            request_,
+            interrupted=lambda *_: None,
+            sleep=lambda _: None,
+        )
         for message in found:
             change = message.change
             if change.invoice.issued.name == course["name"]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 from dataclasses import dataclass
+from typing import Self
 
 from sandbox.layout import ROOT
 
@@ -91,3 +92,95 @@ def _read(descriptor: int, interrupted: "subprocess.Popen[bytes] | None") -> byt
         except OSError:  # the other side has closed
             return b""
     return b""
+
+
+class Live:
+    """A command that goes on, on a terminal: what it shows is read as it comes."""
+
+    def __init__(
+        self,
+        *arguments: str,
+        target: str,
+        columns: int = COLUMNS,
+        rows: int = 24,
+        **environment: str,
+    ) -> None:
+        self._ours, theirs = pty.openpty()
+        self.size(columns, rows)
+        kept = {**os.environ, "TERM": "xterm-256color", "PYTHONUTF8": "1", **environment}
+        for name in ("COLUMNS", "LINES"):
+            kept.pop(name, None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "taxctl", "--target", target, *arguments],
+            cwd=ROOT,
+            env=kept,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.seen = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(30)
+        os.close(self._ours)
+
+    def size(self, columns: int, rows: int) -> None:
+        """Make the terminal so large."""
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def until(self, text: str) -> str:
+        """Read until ``text`` was shown; the value is all that was shown so far."""
+        for _ in range(60):
+            if text in self.text:
+                return self.text
+            ready, _, _ = select.select([self._ours], [], [], 0.5)
+            if ready:
+                try:
+                    self.seen += os.read(self._ours, 65536)
+                except OSError:  # it has ended
+                    break
+        assert text in self.text, self.text
+        return self.text
+
+    @property
+    def text(self) -> str:
+        """All that was shown so far."""
+        return self.seen.decode(errors="replace")
+
+    @property
+    def frame_count(self) -> int:
+        """How often the whole screen was drawn: each time from its first corner on."""
+        return self.seen.count(b"\x1b[H")
+
+    def press(self, keys: bytes) -> None:
+        """Type."""
+        os.write(self._ours, keys)
+
+    def code(self, *, interrupted: bool = False) -> int:
+        """The exit code, once it has ended; what it shows at last is read.
+
+        ``interrupted``: it is told to end, again after each second of silence: a signal that falls right before a blocking
+        read is only seen behind it.
+        """
+        if interrupted:
+            self.process.send_signal(signal.SIGINT)
+        for _ in range(60):
+            ready, _, _ = select.select([self._ours], [], [], 1.0)
+            if not ready:
+                if interrupted:
+                    self.process.send_signal(signal.SIGINT)
+                continue
+            try:
+                piece = os.read(self._ours, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            self.seen += piece
+        return self.process.wait(30)

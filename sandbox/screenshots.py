@@ -1,0 +1,81 @@
+"""``python -m sandbox screenshots``: the pictures of the docs, of a gateway that has had some work."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from sandbox.invoices import Counter, counters, requests
+from sandbox.layout import ROOT
+from sandbox.process import CannotStart
+from sandbox.system import System
+from sandbox.taxpayers import register_samples, stock_up
+from taxcontrol.admin.v1.stock_admin_service_pb2 import SetStockThresholdRequest
+from taxcontrol.admin.v1.stock_admin_service_pb2_grpc import StockAdminServiceStub
+from taxcontrol.admin.v1.stock_threshold_pb2 import StockThreshold
+from taxcontrol.admin.v1.taxpayer_pb2 import Taxpayer
+from taxcontrol.admin.v1.upload_admin_service_pb2 import PauseUploadsRequest
+from taxcontrol.admin.v1.upload_admin_service_pb2_grpc import UploadAdminServiceStub
+from taxctl import screenshot
+from taxctl.connection import Connection, connect
+from taxctl.failure import CallFailed, reason_name
+from taxctl.issuing import Issuing, batches
+
+IMAGES: Final = ROOT / "docs" / "images"
+_STOCK_LOW: Final = 100
+_STOCK: Final = 120
+# So few counters are busy that their stock nearly goes.
+_BUSY_COUNT: Final = 6
+_INVOICE_COUNT: Final = 660
+_LOW: Final = 90
+
+
+def run() -> int:
+    """Take the pictures; the answer is the exit status. Raises ``KeyboardInterrupt``."""
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="taxcontrol-") as folder,
+            System(Path(folder) / "system") as system,
+        ):
+            _take(system)
+    except CallFailed as error:
+        print(f"screenshots: {reason_name(error.failure)}: {error.failure.message}")
+        return 1
+    except CannotStart as error:
+        print(f"screenshots: {error}")
+        return 1
+    return 0
+
+
+def _take(system: System) -> None:
+    connection = connect(system.target, operator="sandbox")
+    with connection.channel:
+        taxpayers = register_samples(connection)
+        places = counters(taxpayers)
+        stock_up(connection, places, low=_STOCK_LOW, count=_STOCK)
+        _make_work(connection, taxpayers, places)
+        out = IMAGES / "taxctl-top.svg"
+        screenshot.write(connection, out)
+        print(f"screenshots: {out.relative_to(ROOT)}")
+
+
+def _make_work(
+    connection: Connection, taxpayers: Sequence[Taxpayer], places: Sequence[Counter]
+) -> None:
+    """Use stock up, and let a backlog grow: a desk where nothing happens shows little."""
+    first = taxpayers[0]
+    pause = PauseUploadsRequest(
+        request_id=str(uuid4()), parent=first.name, reason="line maintenance"
+    )
+    connection.call(UploadAdminServiceStub(connection.channel).PauseUploads, pause)
+    threshold = StockThreshold(
+        parent=first.name, type=places[0].grant.type, low_count=_LOW, target_count=_STOCK
+    )
+    request = SetStockThresholdRequest(
+        request_id=str(uuid4()), threshold=threshold, reason="for the counter"
+    )
+    connection.call(StockAdminServiceStub(connection.channel).SetStockThreshold, request)
+    issuing = Issuing(connection)
+    for batch in batches(list(requests(places[:_BUSY_COUNT], _INVOICE_COUNT, prefix="screenshot"))):
+        issuing.issue(batch)
