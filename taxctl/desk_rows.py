@@ -16,6 +16,7 @@ from taxcontrol.admin.v1.offline_pb2 import (
     GRADE_WARN,
     LimitUse,
 )
+from taxcontrol.admin.v1.upload_pb2 import WindowUse
 from taxctl.names import point_number, short_name
 from taxctl.screen import SHANGHAI, safe, yuan
 from taxctl.windows import uses
@@ -114,6 +115,7 @@ _UPLOAD_FIELDS: Final = (
     Field(mark("in doubt"), right=True, rank=4),
     Field(mark("calls"), rank=2),
     Field(mark("share"), right=True, rank=3),
+    Field(mark("all windows"), rank=5),
     Field(mark("paused, or error"), fills=20, rank=1),
 )
 
@@ -306,10 +308,16 @@ def _upload_cells(owner: TaxpayerView, now: Timestamp) -> list[Cell]:
         Cell(f"{waiting:,}"),
         Cell(f"{upload.rejected_count:,}", "bold red" if upload.rejected_count else ""),
         Cell(f"{upload.in_doubt_count:,}", "yellow" if upload.in_doubt_count else ""),
-        Cell(uses(upload.windows)),
+        Cell(uses(_fullest(upload.windows))),
         Cell(f"{upload.rate_share_ppm / 10_000:.0f} %"),
+        Cell(uses(upload.windows)),
         _paused_or_error(owner, now),
     ]
+
+
+def _fullest(windows: Sequence[WindowUse]) -> list[WindowUse]:
+    """The window that is the first to hold the uploads up."""
+    return sorted(windows, key=lambda one: -one.used_count / max(1, one.call_count_max))[:1]
 
 
 def _paused_or_error(owner: TaxpayerView, now: Timestamp) -> Cell:
