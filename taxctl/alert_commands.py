@@ -16,10 +16,10 @@ from taxcontrol.admin.v1.alert_service_pb2 import (
     WatchAlertsResponse,
 )
 from taxcontrol.admin.v1.alert_service_pb2_grpc import AlertServiceStub
+from taxctl.alert_facts import message as sentence_of
+from taxctl.alert_facts import place, worst_first
 from taxctl.choices import AlertKindChoice
 from taxctl.connection import Connection
-from taxctl.desk_rows import message as sentence_of
-from taxctl.desk_rows import place, worst_first
 from taxctl.following import TokenFileOption, first_token, follow
 from taxctl.invoice_facts import Facts
 from taxctl.names import (

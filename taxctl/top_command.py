@@ -9,9 +9,9 @@ import typer
 from rich.console import Console, Group
 from rich.live import Live
 
+from taxctl.alert_facts import worst_first
 from taxctl.desk_feed import Board, Feeds
 from taxctl.desk_frame import Frame, Terminal, frame, whole
-from taxctl.desk_rows import worst_first
 from taxctl.failure import CallFailed
 from taxctl.following import Ending
 from taxctl.keys import Key, Keys
