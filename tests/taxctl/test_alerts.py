@@ -9,7 +9,7 @@ from tests.taxctl import views
 from tests.taxctl.conftest import Terminal
 from tests.taxctl.gateway import FakeGateway
 from tests.taxctl.test_reversal import OWNER
-from tests.taxctl.tty import Live
+from tests.taxctl.tty import Live, on_terminal
 
 WHY = ("--reason", "值班")
 
@@ -130,3 +130,9 @@ def test_a_threshold_that_cannot_be_meant_is_unusable(
     ran = console.run("alerts", "thresholds", "set", OWNER, *arguments, *WHY)
 
     assert (ran.code, said in ran.err) == (2, True)
+
+
+def test_eighty_columns_tell_when_issuing_stops(alerts: list[Alert], fake: FakeGateway) -> None:
+    shown = on_terminal("alerts", "list", target=fake.target)
+
+    assert "2026-11-22 10:40" in shown.text

@@ -3,12 +3,14 @@
 import getpass
 
 import pytest
+from rich.cells import cell_len
 
 from taxcontrol.admin.v1.alert_pb2 import Alert
 from taxcontrol.admin.v1.alert_service_pb2 import WatchAlertsResponse
 from taxcontrol.admin.v1.offline_pb2 import GRADE_RESTRICT, LimitUse
 from taxcontrol.admin.v1.upload_pb2 import Meter
 from taxctl.session import login_name
+from taxctl.words import Language
 from tests.taxctl import views
 from tests.taxctl.conftest import Terminal
 from tests.taxctl.gateway import FakeGateway
@@ -253,12 +255,17 @@ def test_upload_status_shows_grades_limits_and_when_they_are_reached(
         ["stock", "show", OWNER],
     ],
 )
+@pytest.mark.parametrize("language", list(Language))
 def test_eighty_columns_are_enough(
-    alerts: list[Alert], fake: FakeGateway, console: Terminal, command: list[str]
+    alerts: list[Alert],
+    fake: FakeGateway,
+    console: Terminal,
+    command: list[str],
+    language: Language,
 ) -> None:
     console.run("upload", "pause", OWNER, "--reason", "线路检修，至下午为止", "--yes")
 
-    shown = on_terminal(*command, target=fake.target)
+    shown = on_terminal(*command, "--lang", language, target=fake.target)
 
     assert shown.code == 0
-    assert max(map(len, shown.lines)) <= COLUMNS
+    assert max(map(cell_len, shown.lines)) <= COLUMNS
