@@ -136,3 +136,4 @@ def test_eighty_columns_tell_when_issuing_stops(alerts: list[Alert], fake: FakeG
     shown = on_terminal("alerts", "list", target=fake.target)
 
     assert "2026-11-22 10:40" in shown.text
+    assert OWNER in shown.text
