@@ -45,6 +45,10 @@ With taxctl:
   taxctl stock show {tax_number}    # also draw, assign, recall, return, segments
   taxctl void-blank {tax_number} --point 0 --type 026 --code CODE --number NEXT --reason 损坏
   taxctl upload status                       # also list, retry, pause, resume, rate
+  taxctl top                                 # the whole desk, live; q leaves
+  taxctl alerts list                         # also watch, ack, thresholds
+  taxctl device list {tax_number}   # also monitor, rotate-key; period show, close
+  taxctl audit                               # who did what, when and why
   taxctl doctor
 
 Ctrl-C stops everything.

@@ -16,10 +16,10 @@ from taxcontrol.admin.v1.alert_service_pb2 import (
     WatchAlertsResponse,
 )
 from taxcontrol.admin.v1.alert_service_pb2_grpc import AlertServiceStub
+from taxctl.alert_facts import message as sentence_of
+from taxctl.alert_facts import place, worst_first
 from taxctl.choices import AlertKindChoice
 from taxctl.connection import Connection
-from taxctl.desk_rows import message as sentence_of
-from taxctl.desk_rows import place, worst_first
 from taxctl.following import TokenFileOption, first_token, follow
 from taxctl.invoice_facts import Facts
 from taxctl.names import (
@@ -41,11 +41,13 @@ from taxctl.words import tr
 
 _PAGE_SIZE: Final = 1000
 _ALERTS: Final = "alerts/"
+# A forecast has no seconds worth the room.
+_MINUTES: Final = len("2026-11-22 10:30")
 _ID: Final = re.compile(r"[0-9A-Za-z._:-]{1,120}")
 _COLUMNS: Final = (
     Column("alert"),
     Column("severity"),
-    Column("kind", fold=12),
+    Column("kind", fold=11),
     Column("where", fold=18, rank=1),
     Column("state", fold=12),
     Column("stops at", rank=2),
@@ -194,9 +196,9 @@ def _cells(alert: Alert) -> list[str]:
         kind_word(alert),
         place(alert),
         _state(alert),
-        civil(alert.limit_time),
-        civil(alert.drain_time),
-        civil(alert.raise_time),
+        civil(alert.limit_time)[:_MINUTES],
+        civil(alert.drain_time)[:_MINUTES],
+        civil(alert.raise_time)[:_MINUTES],
         alert.acknowledged_by,
         sentence_of(alert),
     ]

@@ -9,10 +9,11 @@ from typer.exceptions import TyperException
 from taxctl.help_text import translate
 from taxctl.screen import Screen
 from taxctl.session import ExitCode, Group
-from taxctl.words import chosen, mark, tr, use
+from taxctl.words import Language, chosen, mark, tr, use
 
 # A bare group is no mistake: its help says which commands there are.
 _HELP = "Usage: "
+_SAMPLES: Final = {Language.EN: "tax", Language.ZH: "税"}
 # How typer says what was typed wrongly, and the same for the catalog.
 _FAULTS: Final = (
     (re.compile(r"missing option '(.+)'", re.DOTALL), mark("missing option '{}'")),
@@ -29,7 +30,8 @@ class Application(Group):
     def main(self, *arguments: Any, **options: Any) -> NoReturn:
         """Run it. Wrong usage ends with one ``taxctl:`` line, and where to find help."""
         given = options.get("args")
-        use(chosen(sys.argv[1:] if given is None else given))
+        language = chosen(sys.argv[1:] if given is None else given)
+        use(language if _can_show(language) else Language.EN)
         translate(self)
         options["standalone_mode"] = False
         try:
@@ -38,6 +40,16 @@ class Application(Group):
             _tell(error)
             sys.exit(ExitCode.UNUSABLE)
         sys.exit(code or ExitCode.DONE)
+
+
+def _can_show(language: Language) -> bool:
+    """Whether the output can carry the language: Chinese in ASCII would be rows of escapes."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            _SAMPLES[language].encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _tell(error: Any) -> None:

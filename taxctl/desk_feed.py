@@ -6,7 +6,7 @@ The threads only put what came on a board; whoever shows it reads the board in o
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -128,34 +128,22 @@ class Feeds:
                     left_s,
                 )
 
-    def change(self, **changes: Any) -> None:
-        """Put something else on the board."""
-        with self._changed:
-            now = self._board
-            kept = {
-                "view": now.view,
-                "view_count": now.view_count,
-                "alerts": now.alerts,
-                "lost": now.lost,
-                "over": now.over,
-            }
-            self._board = Board(version=now.version + 1, **{**kept, **changes})
-            self._changed.notify_all()
-
     def found(self, name: str) -> None:
         """A stream comes again."""
-        if any(one == name for one, _ in self._board.lost):
-            self.change(lost=_without(self._board.lost, name))
+        self._change(
+            lambda now: replace(now, lost=_without(now.lost, name)) if _has(now.lost, name) else now
+        )
 
     def lose(self, name: str, failure: Failure) -> None:
         """A stream does not come; it is asked for again."""
-        self.change(lost=(*_without(self._board.lost, name), (name, failure)))
+        self._change(lambda now: replace(now, lost=(*_without(now.lost, name), (name, failure))))
 
     def give_up(self, name: str, failure: Failure) -> None:
         """A stream will not come again."""
-        self.change(
-            lost=_without(self._board.lost, name),
-            over=(*_without(self._board.over, name), (name, failure)),
+        self._change(
+            lambda now: replace(
+                now, lost=_without(now.lost, name), over=(*now.over, (name, failure))
+            )
         )
 
     def resumes(self) -> bool:
@@ -170,7 +158,7 @@ class Feeds:
         return had
 
     def _take_view(self, message: WatchDeskResponse) -> None:
-        self.change(view=message.view, view_count=self._board.view_count + 1)
+        self._change(lambda now: replace(now, view=message.view, view_count=now.view_count + 1))
 
     def _take_alert(self, message: WatchAlertsResponse) -> None:
         if message.HasField("alert"):
@@ -183,8 +171,16 @@ class Feeds:
         # Those that stand are shown together, once all of them have been told.
         self._told = self._told or bool(message.resume_token)
         alerts = tuple(self._standing.values())
-        if self._told and alerts != self._board.alerts:
-            self.change(alerts=alerts)
+        if self._told:
+            self._change(lambda now: replace(now, alerts=alerts) if now.alerts != alerts else now)
+
+    def _change(self, changed: Callable[[Board], Board]) -> None:
+        """Put something else on the board; the two streams never overwrite each other's part."""
+        with self._changed:
+            board = changed(self._board)
+            if board is not self._board:
+                self._board = replace(board, version=board.version + 1)
+                self._changed.notify_all()
 
 
 class _Follower(threading.Thread):
@@ -246,6 +242,10 @@ class _Follower(threading.Thread):
     def _refused_token(self, failure: Failure) -> bool:
         refused = failure.reason == error_reason_pb2.ERROR_REASON_INVALID_REQUEST
         return refused and self._stream == ALERTS and self._feeds.begin_alerts_anew()
+
+
+def _has(pairs: tuple[tuple[str, Failure], ...], name: str) -> bool:
+    return any(one == name for one, _ in pairs)
 
 
 def _without(pairs: tuple[tuple[str, Failure], ...], name: str) -> tuple[tuple[str, Failure], ...]:

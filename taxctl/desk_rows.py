@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,11 +15,13 @@ from taxcontrol.admin.v1.offline_pb2 import (
     GRADE_WARN,
     LimitUse,
 )
+from taxcontrol.admin.v1.upload_pb2 import WindowUse
+from taxctl.alert_facts import message, moment, place, severity_style, soon, worst_first
 from taxctl.names import point_number, short_name
-from taxctl.screen import SHANGHAI, safe, yuan
+from taxctl.screen import safe, yuan
 from taxctl.windows import uses
 from taxctl.wire_words import grade_word, kind_word, limit_word, severity_word
-from taxctl.words import Language, language, mark, tr
+from taxctl.words import mark, tr
 
 _GRADE_STYLES: Final = {
     GRADE_OK: "green",
@@ -28,15 +29,9 @@ _GRADE_STYLES: Final = {
     GRADE_RESTRICT: "bold yellow",
     GRADE_STOP: "bold red",
 }
-_SEVERITY_STYLES: Final = {
-    Alert.SEVERITY_WARNING: "yellow",
-    Alert.SEVERITY_SERIOUS: "bold yellow",
-    Alert.SEVERITY_CRITICAL: "bold red",
-}
 _PPM: Final = 1_000_000
 # Stock without a target is drawn against what is used in a day.
 _FULL_HOURS: Final = 24
-_FAR_S: Final = 2**62
 
 
 class Cell(NamedTuple):
@@ -114,6 +109,7 @@ _UPLOAD_FIELDS: Final = (
     Field(mark("in doubt"), right=True, rank=4),
     Field(mark("calls"), rank=2),
     Field(mark("share"), right=True, rank=3),
+    Field(mark("all windows"), rank=5),
     Field(mark("paused, or error"), fills=20, rank=1),
 )
 
@@ -127,62 +123,12 @@ def sections(view: DeskView, alerts: Iterable[Alert] | None) -> list[Section]:
             tr("ALERTS"),
             told,
             _ALERT_FIELDS,
-            [_alert(one, at) for one in sorted(alerts or (), key=_worst_alert)],
+            [_alert(one, at) for one in worst_first(alerts or ())],
         ),
         Section(tr("STOCK nearest to empty"), tr("none"), _STOCK_FIELDS, _stock(view)),
         Section(tr("OFFLINE BUDGETS"), tr("no limits"), _BUDGET_FIELDS, _budgets(view)),
         Section(tr("UPLOADS"), tr("nobody is registered"), _UPLOAD_FIELDS, _uploads(view)),
     ]
-
-
-def moment(at: Timestamp, now: Timestamp) -> str:
-    """A time as short as it is clear: ``16:40`` today, ``12-03 16:40``, ``2027-12-03``."""
-    if not (at.seconds or at.nanos):
-        return ""
-    then, today = _civil(at), _civil(now)
-    if then.date() == today.date():
-        return f"{then:%H:%M}"
-    return f"{then:%m-%d %H:%M}" if then.year == today.year else f"{then:%Y-%m-%d}"
-
-
-def message(alert: Alert) -> str:
-    """The sentence of an alert in the language that is spoken."""
-    chinese = language() is Language.ZH and alert.message_zh
-    return alert.message_zh if chinese else alert.message
-
-
-def place(alert: Alert) -> str:
-    """Where an alert is: taxpayer, point or device, and type; the gateway where it is nobody's."""
-    if not alert.taxpayer:
-        return tr("gateway")
-    parts = [short_name(alert.taxpayer)]
-    if alert.point:
-        parts.append(tr("point {n}").format(n=point_number(alert.point)))
-    parts += [part for part in (alert.machine_number, alert.type) if part]
-    return " ".join(parts)
-
-
-def severity_style(alert: Alert) -> str:
-    """The colour of how bad it is."""
-    return _SEVERITY_STYLES.get(alert.severity, "")
-
-
-def worst_first(alerts: Iterable[Alert]) -> list[Alert]:
-    """Alerts as the desk orders them."""
-    return sorted(alerts, key=_worst_alert)
-
-
-def _civil(at: Timestamp) -> datetime:
-    return at.ToDatetime(UTC).astimezone(SHANGHAI)
-
-
-def _soon(at: Timestamp) -> int:
-    return at.seconds or _FAR_S
-
-
-def _worst_alert(alert: Alert) -> tuple[int, bool, int, int]:
-    taken = alert.state == Alert.STATE_ACKNOWLEDGED
-    return -alert.severity, taken, _soon(alert.limit_time), alert.raise_time.seconds
 
 
 def _alert(alert: Alert, now: Timestamp) -> list[Cell]:
@@ -206,7 +152,7 @@ def _stock(view: DeskView) -> list[list[Cell]]:
 
 
 def _nearest_stock(stock: StockView) -> tuple[int, int, int]:
-    return -stock.grade, _soon(stock.empty_time), stock.available_count
+    return -stock.grade, soon(stock.empty_time), stock.available_count
 
 
 def _stock_cells(owner: TaxpayerView, stock: StockView, now: Timestamp) -> list[Cell]:
@@ -248,7 +194,7 @@ def _budgets(view: DeskView) -> list[list[Cell]]:
         for meter in owner.meters
         for limit in meter.limits
     ]
-    found.sort(key=lambda one: (-one[2].grade, -one[2].used_ppm, _soon(one[2].limit_time)))
+    found.sort(key=lambda one: (-one[2].grade, -one[2].used_ppm, soon(one[2].limit_time)))
     return [_budget_cells(*one, view.view_time) for one in found]
 
 
@@ -306,10 +252,16 @@ def _upload_cells(owner: TaxpayerView, now: Timestamp) -> list[Cell]:
         Cell(f"{waiting:,}"),
         Cell(f"{upload.rejected_count:,}", "bold red" if upload.rejected_count else ""),
         Cell(f"{upload.in_doubt_count:,}", "yellow" if upload.in_doubt_count else ""),
-        Cell(uses(upload.windows)),
+        Cell(uses(_fullest(upload.windows))),
         Cell(f"{upload.rate_share_ppm / 10_000:.0f} %"),
+        Cell(uses(upload.windows)),
         _paused_or_error(owner, now),
     ]
+
+
+def _fullest(windows: Sequence[WindowUse]) -> list[WindowUse]:
+    """The window that is the first to hold the uploads up."""
+    return sorted(windows, key=lambda one: -one.used_count / max(1, one.call_count_max))[:1]
 
 
 def _paused_or_error(owner: TaxpayerView, now: Timestamp) -> Cell:

@@ -26,7 +26,7 @@ _COUNT_COLUMNS: Final = (
     Column("blue", right=True),
     Column("voided", right=True),
     Column("red", right=True),
-    Column("red voided", right=True),
+    Column("voided", right=True),
     Column("blank void", right=True),
     Column("closing", right=True),
 )

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from taxcontrol.admin.v1.taxpayer_pb2 import Point, Taxpayer, TypeGrant
 from taxctl.wire_json import DECODER, JsonObject, fill
+from taxctl.words import tr
 
 _REQUIRED: Final = ("tax_no", "name", "addr", "types", "points")
 # Donation receipts have neither, and who issues only those may leave them out.
@@ -41,17 +42,17 @@ def taxpayers(data: bytes) -> list[Taxpayer]:
     try:
         value = DECODER.decode(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise NotATaxpayer(f"not JSON: {error}") from error
+        raise NotATaxpayer(tr("not JSON: {error}").format(error=error)) from error
     if isinstance(value, list):
         if not value:
-            raise NotATaxpayer("the list is empty")
+            raise NotATaxpayer(tr("the list is empty"))
         return [_taxpayer(one, f"[{place}]") for place, one in enumerate(value)]
     return [_taxpayer(value, "")]
 
 
 def _taxpayer(value: object, path: str) -> Taxpayer:
     if not isinstance(value, JsonObject):
-        raise NotATaxpayer(f"{path or 'the document'} must be an object")
+        raise NotATaxpayer(tr("{field} must be an object").format(field=path or tr("the document")))
     if _CONTRACTS_OWN & value.keys():
         return _as_in_the_contract(value, path)
     _check_keys(value, path)
@@ -91,13 +92,17 @@ def _grants(value: JsonObject, types: Sequence[str], path: str) -> list[TypeGran
 def _check_keys(value: JsonObject, path: str) -> None:
     for key in value:
         if key not in (*_REQUIRED, *_OF_TAX, *_OPTIONAL):
-            raise NotATaxpayer(f"{_at(path, key)} is not known; known are {_known()}")
+            raise NotATaxpayer(
+                tr("{field} is not known; known are {known}").format(
+                    field=_at(path, key), known=_known()
+                )
+            )
     for key in value.repeated:
-        raise NotATaxpayer(f"{_at(path, key)} stands there twice")
+        raise NotATaxpayer(tr("{field} stands there twice").format(field=_at(path, key)))
     donations_only = value.get("types") == [_DONATION]
     for key in _REQUIRED if donations_only else (*_REQUIRED, *_OF_TAX):
         if key not in value:
-            raise NotATaxpayer(f"{_at(path, key)} is missing")
+            raise NotATaxpayer(tr("{field} is missing").format(field=_at(path, key)))
 
 
 def _text(value: Mapping[str, object], key: str, path: str, read: Callable[[str], _T]) -> _T:
@@ -107,13 +112,13 @@ def _text(value: Mapping[str, object], key: str, path: str, read: Callable[[str]
 def _list(value: Mapping[str, object], key: str, path: str, read: Callable[[str], _T]) -> list[_T]:
     found = value[key]
     if not isinstance(found, list):
-        raise NotATaxpayer(f"{_at(path, key)} must be a list of texts")
+        raise NotATaxpayer(tr("{field} must be a list of texts").format(field=_at(path, key)))
     return [_read(one, f"{_at(path, key)}[{place}]", read) for place, one in enumerate(found)]
 
 
 def _read(value: object, path: str, read: Callable[[str], _T]) -> _T:
     if not isinstance(value, str):
-        raise NotATaxpayer(f"{path} must be a text in quotes")
+        raise NotATaxpayer(tr("{field} must be a text in quotes").format(field=path))
     try:
         value.encode()
         return read(value)
@@ -123,16 +128,16 @@ def _read(value: object, path: str, read: Callable[[str], _T]) -> _T:
 
 def _ppm(text: str) -> int:
     """Read a rate such as ``0.13``."""
-    return _scaled(text, 1_000_000, _INT32_MAX, "a rate such as 0.13, with at most 6 decimals")
+    return _scaled(text, 1_000_000, _INT32_MAX, tr("a rate such as 0.13, with at most 6 decimals"))
 
 
 def _fen(text: str) -> int:
     """Read yuan."""
-    return _scaled(text, 100, _INT64_MAX, "yuan such as 100000.00, with at most 2 decimals")
+    return _scaled(text, 100, _INT64_MAX, tr("yuan such as 100000.00, with at most 2 decimals"))
 
 
 def _whole(text: str) -> int:
-    return _scaled(text, 1, _INT32_MAX, "a whole number")
+    return _scaled(text, 1, _INT32_MAX, tr("a whole number"))
 
 
 def _scaled(text: str, factor: int, most: int, what: str) -> int:
@@ -143,7 +148,7 @@ def _scaled(text: str, factor: int, most: int, what: str) -> int:
         exact = False
     # ASCII only: Decimal also reads other scripts' digits.
     if not (exact and text.isascii() and abs(scaled) <= most):
-        raise ValueError(f"must be {what}, not {text!r}")
+        raise ValueError(tr("must be {what}, not {given!r}").format(what=what, given=text))
     return int(scaled)
 
 
@@ -152,4 +157,4 @@ def _at(path: str, key: str) -> str:
 
 
 def _known() -> str:
-    return ", ".join((*_REQUIRED, *_OF_TAX, *_OPTIONAL)) + ", or the contract's Taxpayer"
+    return ", ".join((*_REQUIRED, *_OF_TAX, *_OPTIONAL)) + tr(", or the contract's Taxpayer")

@@ -12,6 +12,7 @@ from typing import Final
 from taxcontrol.v1.invoice_service_pb2 import IssueInvoiceRequest
 from taxctl.names import point_name
 from taxctl.wire_json import DECODER, Fault, fill
+from taxctl.words import tr
 
 DOCUMENT_BYTES_MAX: Final = 32 * 1024 * 1024
 _FAULTS_NAMED: Final = 10
@@ -59,17 +60,21 @@ def read(data: bytes, *, point: int) -> list[Placed]:
     if faults:
         raise NotRequests(_sentence(faults))
     if not placed:
-        raise NotRequests("ELEMENT_MISSING: no request in the document")
+        raise NotRequests(tr("ELEMENT_MISSING: no request in the document"))
     return placed
 
 
 def _decoded(data: bytes) -> str:
     if len(data) > DOCUMENT_BYTES_MAX:
-        raise NotRequests(f"DOCUMENT_TOO_LARGE: at most {DOCUMENT_BYTES_MAX} bytes")
+        raise NotRequests(
+            tr("DOCUMENT_TOO_LARGE: at most {most} bytes").format(most=DOCUMENT_BYTES_MAX)
+        )
     try:
         return data.decode().removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
-        raise NotRequests(f"ENCODING: byte {error.start} is not UTF-8") from error
+        raise NotRequests(
+            tr("ENCODING: byte {place} is not UTF-8").format(place=error.start)
+        ) from error
 
 
 def _values(text: str) -> Iterator[tuple[int, object]]:
@@ -81,7 +86,9 @@ def _values(text: str) -> Iterator[tuple[int, object]]:
         try:
             value, end = DECODER.raw_decode(text, end)
         except RecursionError as error:
-            raise NotRequests(f"line {line}: JSON_MALFORMED: nested too deeply") from error
+            raise NotRequests(
+                tr("line {line}: JSON_MALFORMED: nested too deeply").format(line=line)
+            ) from error
         except ValueError as error:
             raise NotRequests(_malformed(error, line)) from error
         yield line, value
@@ -95,8 +102,10 @@ def _blank(text: str, start: int) -> int:
 
 def _malformed(error: ValueError, line: int) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"line {error.lineno} column {error.colno}: JSON_MALFORMED: {error.msg}"
-    return f"line {line}: JSON_MALFORMED: {error}"
+        return tr("line {line} column {column}: JSON_MALFORMED: {error}").format(
+            line=error.lineno, column=error.colno, error=error.msg
+        )
+    return tr("line {line}: JSON_MALFORMED: {error}").format(line=line, error=error)
 
 
 def _items(values: Iterator[tuple[int, object]]) -> Iterator[tuple[str, object]]:
@@ -108,7 +117,7 @@ def _items(values: Iterator[tuple[int, object]]) -> Iterator[tuple[str, object]]
             return
         yield from ((f"[{place}]", one) for place, one in enumerate(value))
         return
-    yield from ((f"line {line}", value) for line, value in found)
+    yield from ((tr("line {line}").format(line=line), value) for line, value in found)
 
 
 def _moved(fault: Fault, place: str) -> Fault:
@@ -123,4 +132,4 @@ def _moved(fault: Fault, place: str) -> Fault:
 def _sentence(faults: Sequence[Fault]) -> str:
     named = "; ".join(str(fault) for fault in faults[:_FAULTS_NAMED])
     more = len(faults) - _FAULTS_NAMED
-    return f"{named}; and {more} more" if more > 0 else named
+    return tr("{named}; and {count} more").format(named=named, count=more) if more > 0 else named

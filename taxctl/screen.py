@@ -179,7 +179,8 @@ class Screen:
 
         ``beside``: the answer is printed meanwhile, so there is none where that goes to a terminal.
         """
-        hidden = not self.err.is_terminal or (beside and self.out.is_terminal)
+        # One step is there or it is not.
+        hidden = not self.err.is_terminal or (beside and self.out.is_terminal) or total == 1
         return Counter(self.err, what, total, hidden=hidden)
 
 

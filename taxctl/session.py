@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Annotated, Any, Final
 
 import typer
+from google.rpc import code_pb2
 from typer.core import TyperCommand, TyperGroup
 
 from taxcontrol.v1.invoice_service_pb2 import Failure
@@ -180,13 +181,15 @@ def reached(failure: Failure) -> ExitCode:
 
 def explained(failure: Failure, target: str) -> Failure:
     """Say in words what a channel's own failure means; the gateway's stay as they are."""
-    if not unanswered(failure):
+    if unanswered(failure):
+        told = tr("no answer from the gateway at {target}: {message}")
+    elif failure.code == code_pb2.UNIMPLEMENTED and not failure.reason:
+        told = tr("the gateway at {target} is older than taxctl and does not know this call")
+    else:
         return failure
     said = Failure()
     said.CopyFrom(failure)
-    said.message = tr("no answer from the gateway at {target}: {message}").format(
-        target=target, message=failure.message
-    )
+    said.message = told.format(target=target, message=failure.message)
     return said
 
 

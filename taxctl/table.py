@@ -5,7 +5,7 @@ first, then the columns that may be missed go, and at last each row becomes a bl
 Nothing is cut: what is left out is in ``--json``, and on a wider terminal.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -55,7 +55,8 @@ def render(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Laid:
             return Laid(_blocks(columns, rows, used))
         places.remove(last)
     left_out = tuple(columns[place].title for place in used if place not in places)
-    return Laid(_table(columns, rows, places, header=True), left_out)
+    given = _given(columns, widths, places, width)
+    return Laid(_table(columns, rows, places, header=True, given=given), left_out)
 
 
 def page(columns: Sequence[Column], rows: Sequence[Row], *, header: bool) -> RenderableType:
@@ -77,8 +78,27 @@ def _needed(columns: Sequence[Column], widths: Sequence[int], places: Sequence[i
     return gaps + sum(min(widths[place], columns[place].fold or widths[place]) for place in places)
 
 
+def _given(
+    columns: Sequence[Column], widths: Sequence[int], places: Sequence[int], width: int
+) -> dict[int, int]:
+    """The widths of the columns that may be folded: what they need, and the room left in turn."""
+    room = width - _needed(columns, widths, places)
+    given = {}
+    for place in places:
+        if columns[place].fold:
+            least = min(widths[place], columns[place].fold)
+            given[place] = least + min(room, widths[place] - least)
+            room -= given[place] - least
+    return given
+
+
 def _table(
-    columns: Sequence[Column], rows: Sequence[Row], places: Iterable[int], *, header: bool
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    places: Iterable[int],
+    *,
+    header: bool,
+    given: Mapping[int, int] | None = None,
 ) -> Table:
     table = Table(
         box=None,
@@ -95,6 +115,7 @@ def _table(
             justify="right" if column.right else "left",
             overflow="fold",
             no_wrap=not column.fold,
+            width=(given or {}).get(place),
             min_width=column.width or None,
             # What is folded keeps its place from page to page.
             max_width=(column.width or None) if column.fold else None,

@@ -6,19 +6,21 @@ from functools import partial
 from typing import Annotated, Final
 
 import typer
+from google.rpc import code_pb2
 from rich.console import Console, Group
 from rich.live import Live
 
+from taxcontrol.v1.invoice_service_pb2 import Failure
+from taxctl.alert_facts import worst_first
 from taxctl.desk_feed import Board, Feeds
 from taxctl.desk_frame import Frame, Terminal, frame, whole
-from taxctl.desk_rows import worst_first
 from taxctl.failure import CallFailed
 from taxctl.following import Ending
 from taxctl.keys import Key, Keys
 from taxctl.names import taxpayer_name
 from taxctl.screen import as_dict
 from taxctl.session import ExitCode, Session
-from taxctl.watching import ended
+from taxctl.words import tr
 
 # At most four frames a second.
 _FRAME_S: Final = 0.25
@@ -49,7 +51,8 @@ def top(
     with Feeds(session.connection, parent) as feeds:
         board = feeds.wait(lambda board: board.complete, session.connection.timeout_s)
         if board.view is None:
-            raise CallFailed(ended())
+            told = tr("no view of the desk has come in time")
+            raise CallFailed(Failure(code=code_pb2.DEADLINE_EXCEEDED, message=told))
         out = session.screen.out
         if session.screen.as_json:
             _print_json(session, feeds, board, once=once)

@@ -15,6 +15,8 @@ from typing import Any, Final, cast
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from taxctl.words import tr
+
 _BITS: Final = {FieldDescriptor.CPPTYPE_INT32: 31, FieldDescriptor.CPPTYPE_INT64: 63}
 # No number of ours has more digits.
 _DIGITS_MAX: Final = 40
@@ -61,19 +63,25 @@ def fill(message: Message, value: object, path: str = "") -> list[Fault]:
 
 def _fill(message: Message, value: object, path: str) -> Iterator[Fault]:
     if not isinstance(value, JsonObject):
-        yield Fault(path, "FIELD_FORMAT", f"must be an object, not {_kind(value)}")
+        yield Fault(
+            path, "FIELD_FORMAT", tr("must be an object, not {kind}").format(kind=_kind(value))
+        )
         return
     known = _fields(cast("Descriptor", message.DESCRIPTOR))
     for key in value.repeated:
-        yield Fault(_at(path, key), "FIELD_REPEATED", "stands there twice")
+        yield Fault(_at(path, key), "FIELD_REPEATED", tr("stands there twice"))
     met: dict[str, str] = {}
     for key, given in value.items():
         field = known.get(key)
         if field is None:
-            yield Fault(_at(path, key), "FIELD_UNKNOWN", f"is no field of {_name(message)}")
+            yield Fault(
+                _at(path, key),
+                "FIELD_UNKNOWN",
+                tr("is no field of {name}").format(name=_name(message)),
+            )
             continue
         if field.name in met:
-            twice = f"stands there as {met[field.name]} as well"
+            twice = tr("stands there as {name} as well").format(name=met[field.name])
             yield Fault(_at(path, key), "FIELD_REPEATED", twice)
             continue
         met[field.name] = key
@@ -84,7 +92,9 @@ def _fill(message: Message, value: object, path: str) -> Iterator[Fault]:
 def _assign(message: Message, field: FieldDescriptor, value: object, path: str) -> Iterator[Fault]:
     if field.is_repeated:
         if not isinstance(value, list):
-            yield Fault(path, "FIELD_FORMAT", f"must be a list, not {_kind(value)}")
+            yield Fault(
+                path, "FIELD_FORMAT", tr("must be a list, not {kind}").format(kind=_kind(value))
+            )
             return
         for place, one in enumerate(value):
             yield from _append(message, field, one, f"{path}[{place}]")
@@ -119,17 +129,17 @@ def _scalar(field: FieldDescriptor, value: object) -> str | bool | int:
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         if isinstance(value, bool):
             return value
-        raise _Unfit(f"must be true or false, not {_kind(value)}")
+        raise _Unfit(tr("must be true or false, not {kind}").format(kind=_kind(value)))
     return _whole(value, _BITS[field.cpp_type])
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise _Unfit(f"must be a text in quotes, not {_kind(value)}")
+        raise _Unfit(tr("must be a text in quotes, not {kind}").format(kind=_kind(value)))
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise _Unfit("holds half of a character (a lone surrogate)") from error
+        raise _Unfit(tr("holds half of a character (a lone surrogate)")) from error
     return value
 
 
@@ -140,9 +150,11 @@ def _whole(value: object, bits: int) -> int:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         shown = f" ({str(value)[:_SHOWN_MAX]})" if isinstance(value, (str, float)) else ""
-        raise _Unfit(f"must be a whole number, not {_kind(value)}{shown}")
+        raise _Unfit(
+            tr("must be a whole number, not {kind}{shown}").format(kind=_kind(value), shown=shown)
+        )
     if not -(2**bits) <= value < 2**bits:
-        raise _Unfit(f"must fit {bits + 1} bits")
+        raise _Unfit(tr("must fit {n} bits").format(n=bits + 1))
     return value
 
 
@@ -157,7 +169,7 @@ def _enum(values: EnumDescriptor, value: object) -> int:
         return int(names[value].number)
     if isinstance(value, int) and not isinstance(value, bool) and value in values.values_by_number:
         return value
-    raise _Unfit(f"must be one of {', '.join(names)}")
+    raise _Unfit(tr("must be one of {names}").format(names=", ".join(names)))
 
 
 @cache
@@ -173,10 +185,10 @@ def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
-        return "a number"
+        return tr("a number")
     if isinstance(value, str):
-        return "a text"
-    return "a list" if isinstance(value, list) else "an object"
+        return tr("a text")
+    return tr("a list") if isinstance(value, list) else tr("an object")
 
 
 def _name(message: Message) -> str:

@@ -32,6 +32,8 @@ from taxcontrol.admin.v1.taxpayer_pb2 import RateWindow
 from taxcontrol.admin.v1.upload_admin_service_pb2 import (
     GetUploadStatusRequest,
     GetUploadStatusResponse,
+    ListUnuploadedRequest,
+    ListUnuploadedResponse,
     PauseUploadsRequest,
     PauseUploadsResponse,
     ResumeUploadsRequest,
@@ -41,7 +43,7 @@ from taxcontrol.admin.v1.upload_admin_service_pb2 import (
     SetUploadRateRequest,
     SetUploadRateResponse,
 )
-from taxcontrol.admin.v1.upload_pb2 import Meter, UploadStatus, WindowUse
+from taxcontrol.admin.v1.upload_pb2 import Meter, UnuploadedEvent, UploadStatus, WindowUse
 from taxcontrol.v1.invoice_pb2 import Invoice, VoidStatement
 from taxcontrol.v1.stock_pb2 import StockLevel
 from taxcontrol.v1.stock_service_pb2 import GetStockRequest, GetStockResponse
@@ -234,6 +236,16 @@ class Mailroom:
             if self.paused.HasField("pause_until"):
                 status.paused_until.CopyFrom(self.paused.pause_until)
         return GetUploadStatusResponse(status=status)
+
+    def ListUnuploaded(  # noqa: N802 - the contract's name
+        self, _request: ListUnuploadedRequest, _: grpc.ServicerContext
+    ) -> ListUnuploadedResponse:
+        events = [
+            UnuploadedEvent(invoice=name, event=UnuploadedEvent.EVENT_ISSUE, state=one.upload_state)
+            for name, one in self.books.invoices.items()
+            if one.upload_state != Invoice.UPLOAD_STATE_ACCEPTED
+        ]
+        return ListUnuploadedResponse(events=events)
 
     def RetryUploads(  # noqa: N802 - the contract's name
         self, request: RetryUploadsRequest, context: grpc.ServicerContext

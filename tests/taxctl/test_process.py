@@ -133,3 +133,13 @@ def test_what_the_gateway_cannot_say_is_not_refused(
     assert outcome in told[1]
     results = json.loads(as_json[1])["results"]
     assert sorted(one["outcome"] for one in results) == sorted([outcome, "replayed"])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("ascii", "missing option"), ("gbk", "缺少选项"), ("utf-8", "缺少选项")]
+)
+def test_chinese_is_spoken_where_it_can_be_shown(encoding: str, said: str) -> None:
+    process = start("void", "x", LC_ALL="zh_CN", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    _, err = process.communicate(timeout=60)
+
+    assert said in err.decode(encoding)

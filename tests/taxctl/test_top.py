@@ -66,7 +66,7 @@ def test_eighty_columns_tell_what_matters() -> None:
     for part in (
         *("issued 312/min", "uploaded 298/min", "authority ok", "finance AWAY", "HSM ok"),
         *("clock -12 ms", "1 critical", "stock exhausted", "empty at", "16:40", "restrict"),
-        *("10:40", "14:00", "3 of 10/1s", "paused until"),
+        *("10:40", "14:00", "140 of 300/1m", "paused until 12:00: 线"),
     ):
         assert part in text
 

@@ -95,3 +95,11 @@ def test_an_empty_target_is_no_gateway_rather_than_the_usual_one(fake: FakeGatew
     ran = Terminal(fake.target).run("stock", "show", OWNER, "--target", "")
 
     assert (ran.code, ran.err) == (2, "taxctl: --target must be HOST:PORT, not empty\n")
+
+
+def test_a_gateway_that_does_not_know_a_call_is_said_to_be_older(console: Terminal) -> None:
+    ran = console.run("taxpayer", "list")
+
+    assert ran.code == 1
+    assert "UNIMPLEMENTED: the gateway at" in ran.err
+    assert "is older than taxctl" in ran.err

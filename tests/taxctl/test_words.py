@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from scripts import catalog
 from taxcontrol.v1.error_reason_pb2 import ErrorReason
+from taxcontrol.v1.invoice_pb2 import Invoice
 from taxcontrol.v1.invoice_service_pb2 import Failure
 from taxctl.failure import advice, sentence
 from taxctl.help_text import texts
@@ -194,6 +195,8 @@ def test_a_refusal_is_chinese_with_what_to_do(console: Terminal) -> None:
 
 def test_json_is_the_same_in_any_language(fake: FakeGateway, console: Terminal) -> None:
     name = fake.books.issue(1)
+    # So a plan has a sentence of ours in it: why it is likely to be refused.
+    fake.books.invoices[name].state = Invoice.STATE_REVERSED
     commands_ = (
         ["get", name],
         ["stock", "show", OWNER],
@@ -206,6 +209,7 @@ def test_json_is_the_same_in_any_language(fake: FakeGateway, console: Terminal) 
         english = console.run(*command, "--json")
         chinese = console.run(*command, "--json", "--lang", "zh")
         assert chinese.out == english.out
+        assert english.out
 
 
 def test_chinese_tables_stand_under_each_other(fake: FakeGateway) -> None:
