@@ -27,7 +27,7 @@ SELECT change_number, tenant, tax_number, what, at, snapshot
 """
 # Numbers are unique, so these tell of every gap; the last that was given, of one at the end.
 _NUMBERS = """
-SELECT count(*), ifnull(min(change_number), 1),
+SELECT count(*), ifnull(min(change_number), 1), ifnull(max(change_number), 0),
        ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'alert_change'), 0)
   FROM alert_change
 """
@@ -134,9 +134,9 @@ class _Queue:
 
 def check_alerts(connection: apsw.Connection) -> Iterator[Finding]:
     """Check alerts, what is told of them, who looks after them, and from where on they are raised."""
-    count, first, last = fetch(connection, _NUMBERS)[0]
-    if (first, last) != (1, count):
-        message = f"there are {count} changes, numbered from {first} to {last}"
+    count, first, last, given = fetch(connection, _NUMBERS)[0]
+    if (first, last, given) != (1, count, count):
+        message = f"there are {count} changes, numbered from {first} to {last}, {given} were given"
         yield found("I6_ALERTS", "alerts", message)
     for (number,) in fetch(connection, _STRAY):
         yield found("I6_ALERTS", "alerts", f"change {number} is of no alert")
@@ -189,9 +189,11 @@ def _as_told(row: Row, changes: Sequence[_Change]) -> Iterator[str]:
         if before is None or after is None:
             continue
         moved = {
-            name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+            name
+            for name in (before.keys() | after.keys()) - _MOVED.get(change.what, set())
+            if before.get(name) != after.get(name)
         }
-        if not moved <= _MOVED.get(change.what, moved):
+        if moved:
             yield f"its change {change.change_number} changed {', '.join(sorted(moved))}"
     if not snapshots or snapshots[-1] != _stored(row):
         yield "it does not stand as its last change left it"
