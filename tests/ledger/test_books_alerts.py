@@ -259,3 +259,17 @@ def test_what_was_changed_is_found(path: Path, found: str, statement: str) -> No
     _plant(path, statement)
 
     assert any(finding.startswith(found) for finding in _findings(path)), _findings(path)
+
+
+async def test_a_delivery_that_is_given_up_stays_so(path: Path) -> None:
+    ledger = SqliteLedger(path, verify=building.verify)
+    await ledger.start(WORKER, NOW)
+    await ledger.end_delivery(3, delivered=True, error="", now=NOW + 99)
+    await ledger.close()
+
+    connection = apsw.Connection(str(path))
+    row = connection.execute(
+        "SELECT state, last_error, ended_at FROM webhook_delivery WHERE delivery_id = 3"
+    ).get
+    connection.close()
+    assert row == ("GIVEN_UP", "410 Gone", NOW + 50)

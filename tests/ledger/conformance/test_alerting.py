@@ -90,7 +90,7 @@ async def listed(ledger: Ledger, tenant: str = TENANT, **asked: object) -> list[
 
 async def waiting(ledger: Ledger, target: str) -> list[int]:
     """Have everything a webhook is to have, and answer the changes."""
-    had = []
+    had = list[int]()
     for _ in range(100):
         delivery = await ledger.next_delivery(target)
         if delivery is None:
