@@ -1,5 +1,6 @@
 """Alerts are stored once, told in order and to the end, and each webhook has every change it wants."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
@@ -311,6 +312,17 @@ class TestAcknowledging:
         states = [refusal.value.facts["state"] for refusal in (acknowledged, over)]
         assert states == ["ACKNOWLEDGED", "RESOLVED"]
         assert len(await told(ledger)) == 3
+
+    async def test_of_64_at_once_one_has_it(self, ledger: Ledger) -> None:
+        raised = await raise_one(ledger)
+
+        answers = await asyncio.gather(
+            *(acknowledge(ledger, raised.alert_id) for _ in range(64)), return_exceptions=True
+        )
+
+        refused = [answer for answer in answers if isinstance(answer, AlertNotOpen)]
+        assert (len(refused), len(answers)) == (63, 64)
+        assert await told(ledger) == [(1, "RAISED"), (2, "ACKNOWLEDGED")]
 
     async def test_tried_dry_nothing_changes(self, ledger: Ledger) -> None:
         raised = await raise_one(ledger)
