@@ -62,8 +62,8 @@ UPDATE alert
 _CHANGE = """
 INSERT INTO alert_change (alert_id, tenant, tax_number, what, at, snapshot)
 VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO NOTHING
 """
+_TOLD = "SELECT 1 FROM alert_change WHERE alert_id = ? AND what = ? AND at = ?"
 _DELIVER = """
 INSERT INTO webhook_delivery (target, change_number, state, created_at, next_at)
 VALUES (?, ?, 'PENDING', ?, ?)
@@ -129,6 +129,10 @@ def _store(connection: apsw.Connection, tenant: str, news: AlertNews) -> AlertCh
     if not rows:
         return None
     alert = _record(rows[0])
+    # Before it is written: an insert that is ignored uses a number up, and an update that was told
+    # must not undo what came after it.
+    if fetch(connection, _TOLD, (alert.alert_id, news.what, news.at)):
+        return None
     if news.what == "UPDATED":
         connection.execute(_UPDATE, (*shown, news.at, alert.alert_id))
     elif news.what == "RESOLVED":
@@ -140,12 +144,10 @@ def _store(connection: apsw.Connection, tenant: str, news: AlertNews) -> AlertCh
 
 def _change(
     connection: apsw.Connection, tenant: str, alert_id: int, what: str, at: float
-) -> AlertChangeRecord | None:
+) -> AlertChangeRecord:
     alert = alert_of(connection, tenant, alert_id)
     values = (alert_id, tenant, alert.place.tax_number, what, at, to_json(_snapshot(alert)))
     connection.execute(_CHANGE, values)
-    if not connection.changes():
-        return None
     number = connection.last_insert_rowid()
     return AlertChangeRecord(change_number=number, what=what, at=at, alert=alert)
 
@@ -174,8 +176,7 @@ def acknowledge(
         raise AlertNotOpen(f"alerts/{alert_id}", state=alert.state)
     connection.execute(_ACKNOWLEDGE, (act.at, act.actor, act.reason, act.at, alert_id))
     change = _change(connection, binding.tenant, alert_id, "ACKNOWLEDGED", act.at)
-    if change is not None:
-        _deliver(connection, change, targets)
+    _deliver(connection, change, targets)
     bind(connection, binding, act, target=f"alerts/{alert_id}", effect={"alert_id": alert_id})
     return alert_of(connection, binding.tenant, alert_id), False
 

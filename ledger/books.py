@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import apsw
 
+from ledger.books_alerts import check_alerts
 from ledger.books_changes import check_changes
 from ledger.books_desk import check_desk
 from ledger.books_events import check_events
@@ -99,6 +100,7 @@ class _Check:
         yield self._word(check_writes(connection))
         yield self._word(check_operators(connection))
         yield self._word(check_desk(connection))
+        yield self._word(check_alerts(connection))
 
     def _invoices(self, shelves: Shelves) -> Iterator[BooksProgress]:
         connection = self._connection

@@ -66,6 +66,7 @@ def test_an_outage_of_60_hours_is_told_of_in_time_once_and_ends(tmp_path: Path, 
             assert len(changes) < 120  # forecasts are told now and then, not at every look
             assert there.engine.counts.all.severities == {}
             assert abs(told["OFFLINE_LIMIT_REACHED"][0][1] - stopped_h) <= 0.1
+            assert [found for word in there.ledger.check_books() for found in word.findings] == []
 
     virtual_time.run(story())
 
