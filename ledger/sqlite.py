@@ -847,6 +847,10 @@ class SqliteLedger:
         now: float,
     ) -> Replenishment | None:
         """See the port."""
+        # Asked of a reader first: points that stay low cost the writer nothing at each look.
+        decide = partial(replenishments.decide, place=place, tenant=tenant, now=now)
+        if await self._read(decide) is None:
+            return None
         work = partial(
             replenishments.open_replenishment,
             place=place,
@@ -866,10 +870,13 @@ class SqliteLedger:
         return await self._write(lambda c: replenishments.finish(c, opened, act))
 
     async def refuse_replenishment(
-        self, opened: Replenishment, refusal: str, *, now: float
+        self, opened: Replenishment, refusal: str, *, backs_off: bool = True, now: float
     ) -> Replenishment:
         """See the port."""
-        return await self._write(lambda c: replenishments.refuse(c, opened, refusal, now))
+        work = partial(
+            replenishments.refuse, opened=opened, refusal=refusal, backs_off=backs_off, now=now
+        )
+        return await self._write(work)
 
     async def audit_records(
         self, tenant: str, *, parent: str, actor: str, before: int, count_max: int
