@@ -113,17 +113,17 @@ class DeskServicer(desk_service_pb2_grpc.DeskServiceServicer):
         return tax_number
 
     def _view(self, survey: Survey, tax_number: str, count_max: int) -> desk_pb2.DeskView:
+        # They come with the nearest to trouble first.
         lines = [
             line
             for line in survey.taxpayers.values()
             if line.tenant == self._tenant and tax_number in ("", line.tax_number)
         ]
-        lines.sort(key=wire.urgency)
         alerts = self._alerts.counts
         return wire.view(
             survey,
-            lines[:count_max],
-            left_out_count=max(0, len(lines) - count_max),
+            lines,
+            count_max=count_max,
             alerts=alerts.by_taxpayer,
             standing=alerts.all,
         )

@@ -145,6 +145,7 @@ class SqliteLedger:
         self._browser = Reader(path, connect, self._database.place)
         self._browsing = Lane("ledger-browse", finishes_all=False)
         self._turns = Turns()
+        self._burns = survey.Burns()
 
     # --- life ---------------------------------------------------------------------------
 
@@ -813,7 +814,7 @@ class SqliteLedger:
 
     async def survey(self, now: float) -> SurveyReading:
         """See the port."""
-        return await self._browse(lambda c: survey.survey(c, now))
+        return await self._browse(lambda c: survey.survey(c, now, self._burns))
 
     async def record_samples(self, samples: Sequence[BacklogSample], *, now: float) -> None:
         """See the port."""
