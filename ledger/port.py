@@ -677,8 +677,13 @@ class Ledger(Protocol):
     ) -> list[BacklogSample]:
         """A taxpayer's samples from ``start`` (unix seconds) on, oldest first. Raises ``TaxpayerNotFound``."""
 
-    async def burn_history(self, tenant: str, tax_number: str, *, start: int) -> list[BurnSample]:
-        """Numbers its points took, by hour from that of ``start`` on. Raises ``TaxpayerNotFound``."""
+    async def burn_history(
+        self, tenant: str, tax_number: str, *, start: int, count_max: int
+    ) -> list[BurnSample]:
+        """Numbers its points took, by hour from that of ``start`` on, oldest first.
+
+        Of more than ``count_max`` the newest. Raises ``TaxpayerNotFound``.
+        """
 
     async def set_stock_threshold(
         self, wanted: ThresholdRecord, *, binding: Binding, act: Act, dry_run: bool = False

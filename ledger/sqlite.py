@@ -826,9 +826,13 @@ class SqliteLedger:
         """See the port."""
         return await self._browse(lambda c: sampling.backlog_history(c, tenant, tax_number, start))
 
-    async def burn_history(self, tenant: str, tax_number: str, *, start: int) -> list[BurnSample]:
+    async def burn_history(
+        self, tenant: str, tax_number: str, *, start: int, count_max: int
+    ) -> list[BurnSample]:
         """See the port."""
-        return await self._browse(lambda c: sampling.burn_history(c, tenant, tax_number, start))
+        return await self._browse(
+            lambda c: sampling.burn_history(c, tenant, tax_number, start, count_max)
+        )
 
     async def set_stock_threshold(
         self, wanted: ThresholdRecord, *, binding: Binding, act: Act, dry_run: bool = False

@@ -1,7 +1,7 @@
 """A survey on the wire: the view of an operator's desk."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -26,18 +26,8 @@ NONE_STANDING = Standing()
 _VIEW_BYTES_MAX: Final = 3_500_000
 
 
-def view(
-    survey: Survey,
-    lines: Sequence[TaxpayerLine],
-    *,
-    count_max: int,
-    alerts: Mapping[str, Standing],
-    standing: Standing,
-) -> desk_pb2.DeskView:
-    """The desk: the first ``count_max`` of ``lines``, as far as they fit into one message.
-
-    ``alerts`` are those of each taxpayer by tax number, ``standing`` of all.
-    """
+def frame(survey: Survey, standing: Standing) -> desk_pb2.DeskView:
+    """The desk without taxpayers. ``standing`` are the alerts of all."""
     wire = desk_pb2.DeskView(
         view_time=convert.timestamp(survey.at),
         authority_reachable=survey.authority_reachable,
@@ -49,16 +39,21 @@ def view(
     )
     if survey.clock_ahead_s is not None:
         wire.clock_ahead_ms = round(survey.clock_ahead_s * 1000)
-    left = _VIEW_BYTES_MAX
-    for line in lines[:count_max]:
-        shown = _taxpayer(line, alerts.get(line.tax_number, NONE_STANDING), survey.at)
-        left -= shown.ByteSize()
-        # The first one is shown whatever it takes: who is asked for alone must not be left out.
-        if left < 0 and wire.taxpayers:
-            break
-        wire.taxpayers.append(shown)
-    wire.left_out_count = len(lines) - len(wire.taxpayers)
     return wire
+
+
+def taxpayers(
+    lines: Iterable[TaxpayerLine], alerts: Mapping[str, Standing], now: float
+) -> Iterator[desk_pb2.TaxpayerView]:
+    """Yield taxpayers as far as they fit into one message. ``alerts`` are theirs by tax number."""
+    size = 0
+    for line in lines:
+        wire = _taxpayer(line, alerts.get(line.tax_number, NONE_STANDING), now)
+        # The first one is shown whatever it takes: who is asked for alone must not be left out.
+        if size and size + wire.ByteSize() > _VIEW_BYTES_MAX:
+            return
+        size += wire.ByteSize()
+        yield wire
 
 
 def _counts(standing: Standing) -> desk_pb2.AlertCounts:

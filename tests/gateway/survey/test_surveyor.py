@@ -1,78 +1,19 @@
 """A survey is taken now and then, holds up nobody, and when the ledger fails the last one is kept."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from random import Random
 
 import apsw
 import pytest
 
 from gateway.desk.survey import Survey, urgency
-from gateway.desk.surveyor import Surveyor
-from gateway.health import Vitals
-from gateway.metrics.measures import Measures
-from gateway.upload.uploader import Uploader
-from ledger.sqlite import SqliteLedger
 from ledger.survey_records import ThresholdRecord
 from quota.offline import Grade
 from stock.forecast import HOUR_S
-from tests.fakes.granting_authority import GrantingAuthority
-from tests.fakes.software_signer import SoftwareSigner
-from tests.fakes.tax_office import tax_office
-from tests.gateway.hand_clock import HandClock
+from tests.gateway.survey.lookout import open_lookout, register_crowd
 from tests.ledger import building
 from tests.ledger.building import TAX_NUMBER, TENANT, TYPE
-
-
-@dataclass(slots=True)
-class Lookout:
-    """A surveyor on a real ledger, with a clock moved by hand."""
-
-    ledger: SqliteLedger
-    surveyor: Surveyor
-    clock: HandClock
-    vitals: Vitals
-    measures: Measures
-
-
-@asynccontextmanager
-async def open_lookout(folder: Path) -> AsyncIterator[Lookout]:
-    ledger = SqliteLedger(folder / "ledger.db", verify=building.verify)
-    clock, vitals, measures = HandClock(building.NOW), Vitals(), Measures()
-    await ledger.start(building.WORKER, clock.now())
-    authorities = tax_office(GrantingAuthority())
-    uploader = Uploader(ledger=ledger, authorities=authorities, clock=clock, rng=Random(1))
-    surveyor = Surveyor(
-        ledger=ledger,
-        uploader=uploader,
-        signer=SoftwareSigner(),
-        authorities=authorities,
-        clock=clock,
-        measures=measures,
-        survey_s=5.0,
-        vitals=vitals,
-        watched=lambda: False,
-    )
-    try:
-        yield Lookout(ledger, surveyor, clock, vitals, measures)
-    finally:
-        await surveyor.close()
-        await ledger.close()
-
-
-async def register_crowd(ledger: SqliteLedger, count: int) -> None:
-    """Sellers without a thing."""
-    for at in range(count):
-        tax_number = f"{TAX_NUMBER[:-4]}{at:04}"
-        building.MACHINE_NUMBERS[tax_number] = f"67{at:010}"
-        try:
-            await building.register(ledger, tax_number)
-        finally:
-            del building.MACHINE_NUMBERS[tax_number]
 
 
 async def test_others_have_their_turn_while_a_survey_is_taken(tmp_path: Path) -> None:
@@ -186,7 +127,7 @@ async def test_samples_are_stored_once_a_minute_while_there_is_a_backlog(tmp_pat
             lookout.clock.passed_s += 10.0
 
         samples = await lookout.ledger.backlog_history(TENANT, TAX_NUMBER, start=0)
-        burn = await lookout.ledger.burn_history(TENANT, TAX_NUMBER, start=0)
+        burn = await lookout.ledger.burn_history(TENANT, TAX_NUMBER, start=0, count_max=999)
 
         assert [one.unuploaded_count for one in samples] == [2] * 4
         assert [later.at - one.at for one, later in pairwise(samples)] == [60] * 3
