@@ -74,8 +74,8 @@ class DeskServicer(desk_service_pb2_grpc.DeskServiceServicer):
         )
         interval_s = _interval_s(request.interval_ms)
         with self._hub.listening(DESK) as listener:
-            if tax_number not in (await self._surveyor.current()).taxpayers:
-                await self._surveyor.look()  # registered since the last look, or all are wanted
+            if tax_number and tax_number not in (await self._surveyor.current()).taxpayers:
+                await self._surveyor.look()  # registered since the last look
             self._surveyor.wake()
             told, told_at = b"", 0.0
             while True:
