@@ -27,17 +27,17 @@ async def path(tmp_path: Path) -> Path:
     await building.draw(ledger, 200)
     for point in range(3):
         await building.assign(ledger, 10, point)
-    for point, low in ((None, 5), (0, 6), (0, 20), (1, 7), (1, 0), (2, 20)):
+    for at, low in ((None, 5), (0, 6), (0, 20), (1, 7), (1, 0), (2, 20)):
         await ledger.set_stock_threshold(
             ThresholdRecord(
                 tax_number=TAX_NUMBER,
-                point=point,
+                point=at,
                 type=TYPE,
                 low_count=low,
                 target_count=40,
                 auto_draw=True,
             ),
-            binding=building.binding("set_stock_threshold", point=point, low=low),
+            binding=building.binding("set_stock_threshold", point=at, low=low),
             act=ACT,
         )
     await building.issue(ledger, "r-1", "r-2", "r-3")
