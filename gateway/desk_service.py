@@ -1,12 +1,13 @@
 """The servicer of ``DeskService``: the desk as a stream, and how it came about."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc
 
 from gateway import convert, requests
-from gateway.alerts.engine import AlertEngine
+from gateway.alerts.engine import AlertEngine, Counts
 from gateway.change_hub import ChangeHub
 from gateway.clock import Clock
 from gateway.desk import wire
@@ -29,7 +30,10 @@ _INTERVAL_MS_DEFAULT: Final = 1000
 _INTERVAL_MS_MIN: Final = 200
 _INTERVAL_MS_MAX: Final = 60_000
 _SAMPLE_COUNT_MAX: Final = 2000
+# With the longest names below the 4 MiB that a client of gRPC takes by default.
+_BURN_COUNT_MAX: Final = 40_000
 _DAY_S: Final = 86_400
+_TAXPAYERS_A_TURN: Final = 20
 
 
 class DeskServicer(desk_service_pb2_grpc.DeskServiceServicer):
@@ -53,6 +57,11 @@ class DeskServicer(desk_service_pb2_grpc.DeskServiceServicer):
         self._registry = registry
         self._clock = clock
         self._tenant = tenant
+        self._making = asyncio.Lock()
+        self._views: dict[tuple[str, int], _Shown] = {}
+        # What they were made of.
+        self._survey: Survey | None = None
+        self._counts: Counts | None = None
 
     async def WatchDesk(
         self, request: pb2.WatchDeskRequest, context: Context
@@ -65,21 +74,22 @@ class DeskServicer(desk_service_pb2_grpc.DeskServiceServicer):
         )
         interval_s = _interval_s(request.interval_ms)
         with self._hub.listening(DESK) as listener:
-            if tax_number not in (await self._surveyor.current()).taxpayers:
-                await self._surveyor.look()  # registered since the last look, or all are wanted
+            if tax_number and tax_number not in (await self._surveyor.current()).taxpayers:
+                await self._surveyor.look()  # registered since the last look
             self._surveyor.wake()
             told, told_at = b"", 0.0
             while True:
                 self._hub.check()
                 listener.stirred.clear()  # before looking: what comes meanwhile is seen next time
-                view = self._view(await self._surveyor.current(), tax_number, count_max)
-                news, now = _news(view), self._clock.monotonic()
-                if news != told or now - told_at >= _SILENCE_S:
-                    yield pb2.WatchDeskResponse(view=view)
-                    told, told_at = news, now
+                shown = await self._shown(tax_number, count_max)
+                now = self._clock.monotonic()
+                if shown.news != told or now - told_at >= _SILENCE_S:
+                    yield pb2.WatchDeskResponse(view=shown.view)
+                    told, told_at = shown.news, now
                     # A view as often as the caller wants them; the hub's end is heard all the same.
                     await first_of(listener.closed, interval_s, self._clock)
-                await first_of(listener.stirred, _SILENCE_S, self._clock)
+                silent_s = self._clock.monotonic() - told_at
+                await first_of(listener.stirred, _SILENCE_S - silent_s, self._clock)
 
     async def GetHistory(
         self, request: pb2.GetHistoryRequest, context: Context
@@ -90,7 +100,9 @@ class DeskServicer(desk_service_pb2_grpc.DeskServiceServicer):
         await self._registry.record(self._tenant, tax_number)
         start = _start(request, self._clock.now())
         backlog = await self._ledger.backlog_history(self._tenant, tax_number, start=start)
-        burn = await self._ledger.burn_history(self._tenant, tax_number, start=start)
+        burn = await self._ledger.burn_history(
+            self._tenant, tax_number, start=start, count_max=_BURN_COUNT_MAX
+        )
         return pb2.GetHistoryResponse(
             backlog=map(_backlog, _spaced(backlog)),
             burn=[
@@ -112,21 +124,43 @@ class DeskServicer(desk_service_pb2_grpc.DeskServiceServicer):
         await self._registry.record(self._tenant, tax_number)
         return tax_number
 
-    def _view(self, survey: Survey, tax_number: str, count_max: int) -> desk_pb2.DeskView:
+    async def _shown(self, tax_number: str, count_max: int) -> "_Shown":
+        """The view of the latest survey; made once for all who ask for the same."""
+        survey = await self._surveyor.current()
+        async with self._making:
+            alerts = self._alerts.counts
+            if self._survey is not survey or self._counts is not alerts:
+                self._views.clear()
+                self._survey, self._counts = survey, alerts
+            asked = tax_number, count_max
+            if asked not in self._views:
+                self._views[asked] = await self._make(survey, alerts, *asked)
+            return self._views[asked]
+
+    async def _make(
+        self, survey: Survey, alerts: Counts, tax_number: str, count_max: int
+    ) -> "_Shown":
+        # They come with the nearest to trouble first.
         lines = [
             line
             for line in survey.taxpayers.values()
             if line.tenant == self._tenant and tax_number in ("", line.tax_number)
         ]
-        lines.sort(key=wire.urgency)
-        alerts = self._alerts.counts
-        return wire.view(
-            survey,
-            lines[:count_max],
-            left_out_count=max(0, len(lines) - count_max),
-            alerts=alerts.by_taxpayer,
-            standing=alerts.all,
-        )
+        view = wire.frame(survey, alerts.all)
+        made = wire.taxpayers(lines[:count_max], alerts.by_taxpayer, survey.at)
+        for at, taxpayer in enumerate(made):
+            if at % _TAXPAYERS_A_TURN == 0:  # so that no call waits for a long desk
+                await asyncio.sleep(0)
+            view.taxpayers.append(taxpayer)
+        view.left_out_count = len(lines) - len(view.taxpayers)
+        return _Shown(view, _news(view))
+
+
+class _Shown(NamedTuple):
+    """A view, and what of it is news."""
+
+    view: desk_pb2.DeskView
+    news: bytes
 
 
 def _news(view: desk_pb2.DeskView) -> bytes:

@@ -270,12 +270,15 @@ def _done(method: str, request: Any, began: float, *, reason: str = "OK", **resu
 
 
 def _facts(method: str, request: Any, began: float) -> dict[str, str | float]:
-    """What a person needs to find the call again."""
-    return {
+    """What a person needs to find the call again; of an operator's write also who asked for it."""
+    facts: dict[str, str | float] = {
         "method": method,
         "elapsed_ms": round((time.perf_counter() - began) * 1000, 2),
         **_names(request),
     }
+    if method.startswith(_ON_RECORD) and hasattr(request, "request_id"):
+        facts["operator"] = actor.current()
+    return facts
 
 
 def _names(request: Any) -> dict[str, str]:

@@ -25,7 +25,8 @@ from ledger.survey_records import CounterPlace, Replenishment
 log = structlog.get_logger()
 
 _REASON: Final = "stock below its threshold"
-# Draws of so many points run beside each other: an authority that does not answer holds up no more.
+# Draws of so many points run beside each other. Who was tried longest ago comes first, so that an
+# authority that does not answer holds up nobody else.
 _RUNNING_COUNT_MAX: Final = 8
 
 
@@ -39,6 +40,9 @@ class Replenisher:
         self._low: dict[CounterPlace, str] = {}
         self._stirred = asyncio.Event()
         self._running: dict[int, asyncio.Task[None]] = {}
+        # Which try of all was the last of each that is open.
+        self._tries: dict[int, int] = {}
+        self._try_count = 0
         self._task: asyncio.Task[None] | None = None
 
     def hear(self, survey: Survey) -> None:
@@ -77,11 +81,19 @@ class Replenisher:
             )
             if opened is not None:
                 _tell(opened)
-        for opened in await self._ledger.open_replenishments():
-            if len(self._running) >= _RUNNING_COUNT_MAX:
-                return
-            if opened.replenishment_id not in self._running:
+        for opened in self._in_turn(await self._ledger.open_replenishments()):
+            if not opened.draw_count:  # one transaction, and nobody outside to wait for
+                await self._carry(opened)
+            elif len(self._running) < _RUNNING_COUNT_MAX:
                 self._begin(opened)
+
+    def _in_turn(self, opened: list[Replenishment]) -> list[Replenishment]:
+        """Those that nobody works at: never tried first, then by how long ago it was."""
+        self._tries = {
+            one.replenishment_id: self._tries.get(one.replenishment_id, 0) for one in opened
+        }
+        idle = [one for one in opened if one.replenishment_id not in self._running]
+        return sorted(idle, key=lambda one: self._tries[one.replenishment_id])
 
     async def _forever(self) -> None:
         while True:
@@ -96,6 +108,8 @@ class Replenisher:
 
     def _begin(self, opened: Replenishment) -> None:
         key = opened.replenishment_id
+        self._try_count += 1
+        self._tries[key] = self._try_count
         self._running[key] = asyncio.create_task(self._carry(opened), name=f"replenish {key}")
         self._running[key].add_done_callback(lambda _: self._running.pop(key))
 
@@ -105,9 +119,11 @@ class Replenisher:
             if opened.draw_count:
                 await self._draw(opened)
             _tell(await self._ledger.finish_replenishment(opened, self._act()))
-        except (AuthorityRefused, HoldingExceeded) as error:
-            refusal = error.facts.get("authority_reason", error.reason)
-            await self._refuse(opened, refusal)
+        except AuthorityRefused as error:
+            await self._refuse(opened, error.facts.get("authority_reason", error.reason))
+        except HoldingExceeded as error:
+            # Somebody has drawn since: nobody outside was asked, and the next look decides anew.
+            await self._refuse(opened, error.reason, backs_off=False)
         except InvoiceError as error:
             log.warning(
                 "replenish.waiting",
@@ -120,9 +136,12 @@ class Replenisher:
         except Exception:
             log.exception("replenish.bug")
 
-    async def _refuse(self, opened: Replenishment, refusal: str) -> None:
+    async def _refuse(self, opened: Replenishment, refusal: str, *, backs_off: bool = True) -> None:
         try:
-            _tell(await self._ledger.refuse_replenishment(opened, refusal, now=self._clock.now()))
+            closed = await self._ledger.refuse_replenishment(
+                opened, refusal, backs_off=backs_off, now=self._clock.now()
+            )
+            _tell(closed)
         except InvoiceError as error:
             log.warning("replenish.waiting", reason=error.reason, cause=error.message)
 

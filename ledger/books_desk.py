@@ -41,6 +41,16 @@ SELECT f.replenishment_id, f.state, f.wanted_count, f.assigned_count, f.draw_cou
   LEFT JOIN stock_grant AS g ON g.tenant = f.tenant AND g.request_id = f.draw_request_id
 """
 
+_BY_ITSELF = """
+SELECT a.request_id
+  FROM audit AS a
+ WHERE a.actor = 'gateway' AND a.action IN ('assign_stock', 'draw_stock')
+EXCEPT
+SELECT f.assign_request_id FROM replenishment AS f
+EXCEPT
+SELECT f.draw_request_id FROM replenishment AS f
+"""
+
 _Threshold = tuple[str, int, str]
 
 
@@ -97,6 +107,9 @@ def _check_fills(connection: apsw.Connection) -> Iterator[Finding]:
             yield found("I3_EXACTLY_ONCE", subject, f"its draw of {draw_count} is another")
         if state == "DONE" and draw_count and drawn is None:
             yield found("I3_EXACTLY_ONCE", subject, f"its draw of {draw_count} was never asked for")
+    for (request_id,) in fetch(connection, _BY_ITSELF):
+        message = "numbers were drawn or assigned by themselves, and nothing says what for"
+        yield found("I3_EXACTLY_ONCE", request_id, message)
 
 
 def _subject(name: _Threshold) -> str:

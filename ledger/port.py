@@ -677,8 +677,13 @@ class Ledger(Protocol):
     ) -> list[BacklogSample]:
         """A taxpayer's samples from ``start`` (unix seconds) on, oldest first. Raises ``TaxpayerNotFound``."""
 
-    async def burn_history(self, tenant: str, tax_number: str, *, start: int) -> list[BurnSample]:
-        """Numbers its points took, by hour from that of ``start`` on. Raises ``TaxpayerNotFound``."""
+    async def burn_history(
+        self, tenant: str, tax_number: str, *, start: int, count_max: int
+    ) -> list[BurnSample]:
+        """Numbers its points took, by hour from that of ``start`` on, oldest first.
+
+        Of more than ``count_max`` the newest. Raises ``TaxpayerNotFound``.
+        """
 
     async def set_stock_threshold(
         self, wanted: ThresholdRecord, *, binding: Binding, act: Act, dry_run: bool = False
@@ -699,8 +704,9 @@ class Ledger(Protocol):
     ) -> Replenishment | None:
         """Decide to fill a point up to its target, with what the pool and the maximum holding allow.
 
-        None when it is not low any more, may not be filled up by itself, is being filled up already, or
-        was refused a while ago. REFUSED at once when neither pool nor holding has any left.
+        None when it is not low any more, may not be filled up by itself, is being filled up already,
+        was refused a while ago, or while neither pool nor holding has any left that is not promised to
+        another point.
         """
 
     async def open_replenishments(self) -> list[Replenishment]:
@@ -710,9 +716,12 @@ class Ledger(Protocol):
         """Assign what is wanted as far as the pool has it, and close it DONE, in one transaction; once."""
 
     async def refuse_replenishment(
-        self, opened: Replenishment, refusal: str, *, now: float
+        self, opened: Replenishment, refusal: str, *, backs_off: bool = True, now: float
     ) -> Replenishment:
-        """Close it REFUSED; the point is not tried again for 10 minutes, then twice as long, up to 6 hours."""
+        """Close it REFUSED.
+
+        With ``backs_off`` the point is not tried again for 10 minutes, then twice as long, up to 6 hours.
+        """
 
     async def audit_records(
         self, tenant: str, *, parent: str, actor: str, before: int, count_max: int

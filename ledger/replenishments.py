@@ -1,6 +1,6 @@
 """Filling up a point by itself (自动领票): decided, carried on and closed in one transaction each."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import apsw
 
@@ -15,9 +15,6 @@ from ledger.survey_records import CounterPlace, Replenishment
 from ledger.taxpayers import taxpayer_of
 from ledger.values import Row, fetch, fetch_one, to_json
 from quota.period import day_of
-
-HOLDING: Final = "HOLDING_EXCEEDED"
-"""Why nothing could be drawn: the maximum holding is reached."""
 
 _BACKOFF_S_MIN: Final = 600.0
 _BACKOFF_S_MAX: Final = 6 * 3600.0
@@ -43,6 +40,15 @@ SELECT ifnull(sum(r.wanted_count - iif(g.state IS 'CONFIRMED', 0, r.draw_count))
   LEFT JOIN stock_grant AS g ON g.tenant = r.tenant AND g.request_id = r.draw_request_id
  WHERE r.tax_number = ? AND r.type = ? AND r.state = 'OPEN'
 """
+# Of the holding, what others will draw: their wish is not stored yet, so it is in no grant.
+_ABOUT_TO_DRAW = """
+SELECT ifnull(sum(r.draw_count), 0)
+  FROM replenishment AS r
+ WHERE r.tax_number = ? AND r.type = ? AND r.state = 'OPEN'
+   AND NOT EXISTS (SELECT 1
+                     FROM stock_grant AS g
+                    WHERE g.tenant = r.tenant AND g.request_id = r.draw_request_id)
+"""
 _BEGIN = """
 INSERT INTO replenishment (tenant, tax_number, point, type, wanted_count, draw_count,
     draw_request_id, assign_request_id, state, opened_at)
@@ -60,16 +66,17 @@ UPDATE replenishment
 """
 
 
-def open_replenishment(
-    connection: apsw.Connection,
-    place: CounterPlace,
-    *,
-    tenant: str,
-    draw_request_id: str,
-    assign_request_id: str,
-    now: float,
-) -> Replenishment | None:
-    """Decide to fill a point up; see ``port.Ledger.open_replenishment``."""
+class Decision(NamedTuple):
+    """How many numbers a point is to get, and how many of them are to be drawn first."""
+
+    wanted_count: int
+    draw_count: int
+
+
+def decide(
+    connection: apsw.Connection, place: CounterPlace, *, tenant: str, now: float
+) -> Decision | None:
+    """Return what is to be done about a point; None when it is nothing, or nothing can be done now."""
     tax_number, point, type_code = place
     assert point is not None
     threshold = threshold_at(connection, place)
@@ -80,19 +87,36 @@ def open_replenishment(
     if left > threshold.low_count or not _due(connection, place, now):
         return None
     wanted = threshold.target_count - left
-    promised = int(fetch_one(connection, _PROMISED, (tax_number, type_code)))
+    name = tax_number, type_code
+    promised = int(fetch_one(connection, _PROMISED, name))
     pool = max(0, usable_count(connection, tax_number, None, type_code, day) - promised)
-    owner = taxpayer_of(connection, tenant, tax_number)
-    room = holding_left(connection, owner, type_code)
     missing = max(0, wanted - pool)
-    draw_count = missing if room is None else min(missing, room)
+    room = holding_left(connection, taxpayer_of(connection, tenant, tax_number), type_code)
+    if room is None:
+        draw_count = missing
+    else:
+        room -= int(fetch_one(connection, _ABOUT_TO_DRAW, name))
+        draw_count = min(missing, max(0, room))
     count = min(wanted, pool + draw_count)
-    values = (tenant, *place, max(count, 1), draw_count, draw_request_id, assign_request_id, now)
+    return Decision(count, draw_count) if count else None
+
+
+def open_replenishment(
+    connection: apsw.Connection,
+    place: CounterPlace,
+    *,
+    tenant: str,
+    draw_request_id: str,
+    assign_request_id: str,
+    now: float,
+) -> Replenishment | None:
+    """Decide to fill a point up; see ``port.Ledger.open_replenishment``."""
+    decided = decide(connection, place, tenant=tenant, now=now)
+    if decided is None:
+        return None
+    values = (tenant, *place, *decided, draw_request_id, assign_request_id, now)
     connection.execute(_BEGIN, values)
-    opened = _found(connection, connection.last_insert_rowid())
-    if count == 0:
-        return refuse(connection, opened, HOLDING, now)
-    return opened
+    return _found(connection, connection.last_insert_rowid())
 
 
 def open_replenishments(connection: apsw.Connection) -> list[Replenishment]:
@@ -135,13 +159,18 @@ _LAST_CLOSED: Final = _LAST.replace("point = ?", "point = ? AND state <> 'OPEN'"
 
 
 def refuse(
-    connection: apsw.Connection, opened: Replenishment, refusal: str, now: float
+    connection: apsw.Connection,
+    opened: Replenishment,
+    refusal: str,
+    *,
+    backs_off: bool,
+    now: float,
 ) -> Replenishment:
-    """Close without effect, and not try again for a while: each time twice as long, at most 6 hours."""
+    """Close without effect; see ``port.Ledger.refuse_replenishment``."""
     place = opened.tax_number, opened.type, opened.point
     before = [row for row in fetch(connection, _LAST_CLOSED, place) if row[0] == "REFUSED"]
     paused_s = before[0][2] - before[0][1] if before else 0.0
-    pause_s = min(max(2 * paused_s, _BACKOFF_S_MIN), _BACKOFF_S_MAX)
+    pause_s = min(max(2 * paused_s, _BACKOFF_S_MIN), _BACKOFF_S_MAX) if backs_off else 0.0
     connection.execute(_REFUSED, (refusal, now, now + pause_s, opened.replenishment_id))
     return _found(connection, opened.replenishment_id)
 

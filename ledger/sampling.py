@@ -46,7 +46,8 @@ _BURN_OF = """
 SELECT point, type, hour, taken_count
   FROM burn
  WHERE tax_number = ? AND hour >= ?
- ORDER BY hour, point, type
+ ORDER BY hour DESC, point DESC, type DESC
+ LIMIT ?
 """
 KEPT_S: Final = KEPT_HOUR_COUNT * HOUR_S
 
@@ -77,8 +78,9 @@ def backlog_history(
 
 
 def burn_history(
-    connection: apsw.Connection, tenant: str, tax_number: str, start: int
+    connection: apsw.Connection, tenant: str, tax_number: str, start: int, count_max: int
 ) -> list[BurnSample]:
-    """Return what a tenant's taxpayer's points took by hour, oldest first."""
+    """Return what a tenant's taxpayer's points took by hour, the newest ``count_max``, oldest first."""
     check_owned(connection, tenant, tax_number)
-    return [BurnSample(*row) for row in fetch(connection, _BURN_OF, (tax_number, start // HOUR_S))]
+    values = (tax_number, start // HOUR_S, count_max)
+    return [BurnSample(*row) for row in fetch(connection, _BURN_OF, values)][::-1]

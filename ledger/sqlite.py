@@ -145,6 +145,7 @@ class SqliteLedger:
         self._browser = Reader(path, connect, self._database.place)
         self._browsing = Lane("ledger-browse", finishes_all=False)
         self._turns = Turns()
+        self._burns = survey.Burns()
 
     # --- life ---------------------------------------------------------------------------
 
@@ -813,7 +814,7 @@ class SqliteLedger:
 
     async def survey(self, now: float) -> SurveyReading:
         """See the port."""
-        return await self._browse(lambda c: survey.survey(c, now))
+        return await self._browse(lambda c: survey.survey(c, now, self._burns))
 
     async def record_samples(self, samples: Sequence[BacklogSample], *, now: float) -> None:
         """See the port."""
@@ -825,9 +826,13 @@ class SqliteLedger:
         """See the port."""
         return await self._browse(lambda c: sampling.backlog_history(c, tenant, tax_number, start))
 
-    async def burn_history(self, tenant: str, tax_number: str, *, start: int) -> list[BurnSample]:
+    async def burn_history(
+        self, tenant: str, tax_number: str, *, start: int, count_max: int
+    ) -> list[BurnSample]:
         """See the port."""
-        return await self._browse(lambda c: sampling.burn_history(c, tenant, tax_number, start))
+        return await self._browse(
+            lambda c: sampling.burn_history(c, tenant, tax_number, start, count_max)
+        )
 
     async def set_stock_threshold(
         self, wanted: ThresholdRecord, *, binding: Binding, act: Act, dry_run: bool = False
@@ -847,6 +852,10 @@ class SqliteLedger:
         now: float,
     ) -> Replenishment | None:
         """See the port."""
+        # Asked of a reader first: points that stay low cost the writer nothing at each look.
+        decide = partial(replenishments.decide, place=place, tenant=tenant, now=now)
+        if await self._read(decide) is None:
+            return None
         work = partial(
             replenishments.open_replenishment,
             place=place,
@@ -866,10 +875,13 @@ class SqliteLedger:
         return await self._write(lambda c: replenishments.finish(c, opened, act))
 
     async def refuse_replenishment(
-        self, opened: Replenishment, refusal: str, *, now: float
+        self, opened: Replenishment, refusal: str, *, backs_off: bool = True, now: float
     ) -> Replenishment:
         """See the port."""
-        return await self._write(lambda c: replenishments.refuse(c, opened, refusal, now))
+        work = partial(
+            replenishments.refuse, opened=opened, refusal=refusal, backs_off=backs_off, now=now
+        )
+        return await self._write(work)
 
     async def audit_records(
         self, tenant: str, *, parent: str, actor: str, before: int, count_max: int

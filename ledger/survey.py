@@ -1,7 +1,8 @@
 """One look at everything an operator watches, on one snapshot.
 
 Every statement here walks an index over what is there now: registrations, meters, segments with stock,
-outbox rows that are not merely pending. None grows with the invoices that were ever issued.
+outbox rows that are not merely pending. None grows with the invoices that were ever issued, and of what
+was used by the hour (:class:`Burns`) each look reads the last hours only.
 """
 
 from collections import Counter, defaultdict
@@ -21,10 +22,10 @@ from ledger.survey_records import (
     ThresholdRecord,
 )
 from ledger.upload_control import controls, windows_of
-from ledger.values import Row, fetch
+from ledger.values import Row, fetch, from_json
 from quota.offline import OfflineLimits
 from quota.period import day_of
-from stock.forecast import HOUR_S, KEPT_HOUR_COUNT, Burn
+from stock.forecast import HOUR_S, KEPT_HOUR_COUNT, NO_HOURS, Burn, Hours
 
 _TAXPAYERS = """
 SELECT t.tenant, t.tax_number, t.name, t.age_hours_max, t.amount_fen_max, t.count_max, t.lock_day,
@@ -54,9 +55,19 @@ SELECT tax_number, point, type, sum(next - ifnull(sampled_next, first))
  GROUP BY tax_number, point, type
 """
 """What was taken since it was counted last."""
-_COUNTERS = "SELECT tax_number, point, type, taken_count FROM stock_counter"
-_BURN = "SELECT tax_number, point, type, hour, taken_count FROM burn WHERE hour >= ?"
-_FIRST_HOURS = "SELECT tax_number, point, type, first_hour FROM stock_counter"
+_COUNTERS = "SELECT tax_number, point, type, taken_count, first_hour FROM stock_counter"
+# Streams through the primary key; JSON, since a row for each hour costs ten times as much to fetch.
+_BURNS = """
+SELECT tax_number, point, type, json_group_array(hour), json_group_array(taken_count)
+  FROM burn
+ WHERE hour BETWEEN ? AND ?
+ GROUP BY tax_number, point, type
+"""
+_LATE_BURNS = """
+SELECT tax_number, point, type, hour, taken_count
+  FROM burn INDEXED BY burn_hour
+ WHERE hour BETWEEN ? AND ?
+"""
 _THRESHOLDS = """
 SELECT tax_number, point, type, low_count, target_count, auto_draw FROM stock_threshold
 """
@@ -79,9 +90,57 @@ ALL_POINTS: Final = -1
 _Place = tuple[str, int, str]
 
 
-def survey(connection: apsw.Connection, now: float) -> SurveyReading:
+class Burns:
+    """What was taken by the hour, kept from one look to the next: hours that are over change no more.
+
+    Used by one thread. What it has handed out it never changes.
+    """
+
+    def __init__(self) -> None:
+        self._hours: dict[_Place, Hours] = {}
+        self._hour: int | None = None
+
+    def read(self, connection: apsw.Connection, now: float) -> Mapping[_Place, Hours]:
+        """Bring it up to ``now`` from the snapshot that is open, and return it."""
+        hour = int(now // HOUR_S)
+        oldest = hour - KEPT_HOUR_COUNT
+        if self._hour is None or not 0 <= hour - self._hour < KEPT_HOUR_COUNT:
+            self._hours = {}  # the first look, or the clock was set: hours may come that are not new
+            counted = _all_hours(connection, oldest, hour)
+        else:
+            # From the hour of the last look on: what came after it in that hour was not there then.
+            counted = _late_hours(connection, self._hour - 1, hour)
+        changed = counted.keys() if hour == self._hour else counted.keys() | self._hours.keys()
+        for place in changed:
+            known = self._hours.get(place, NO_HOURS)
+            self._hours[place] = known.with_counts(oldest, hour, counted.get(place, {}))
+        self._hour = hour
+        return self._hours
+
+
+def _all_hours(
+    connection: apsw.Connection, oldest: int, newest: int
+) -> Mapping[_Place, Mapping[int, int]]:
+    return {
+        row[:3]: dict(zip(from_json(row[3]), from_json(row[4]), strict=True))
+        for row in connection.execute(_BURNS, (oldest, newest))
+    }
+
+
+def _late_hours(
+    connection: apsw.Connection, oldest: int, newest: int
+) -> Mapping[_Place, Mapping[int, int]]:
+    found: defaultdict[_Place, dict[int, int]] = defaultdict(dict)
+    for tax_number, point, type_code, hour, count in fetch(
+        connection, _LATE_BURNS, (oldest, newest)
+    ):
+        found[tax_number, point, type_code][hour] = count
+    return found
+
+
+def survey(connection: apsw.Connection, now: float, burns: Burns) -> SurveyReading:
     """Look at everything; see ``port.Ledger.survey``."""
-    shelves = _shelves(connection, now, day_of(now))
+    shelves = _shelves(connection, now, burns.read(connection, now))
     meters = defaultdict(list)
     for meter in all_meters(connection):
         meters[meter.tax_number].append(meter)
@@ -152,16 +211,30 @@ def _device(machine_number: str, key_id: str | None, certificate: bytes | None) 
     )
 
 
-def _shelves(connection: apsw.Connection, now: float, today: str) -> dict[str, list[ShelfRecord]]:
+def _shelves(
+    connection: apsw.Connection, now: float, hours: Mapping[_Place, Hours]
+) -> dict[str, list[ShelfRecord]]:
     """What lies at every place that has or had stock, or has a threshold; the pool first."""
     lying: defaultdict[CounterPlace, list[tuple[int, str]]] = defaultdict(list)
     for tax_number, point, type_code, count, deadline in fetch(connection, _SHELVES):
         lying[CounterPlace(tax_number, point, type_code)].append((count, deadline))
     # What was taken a moment ago counts as well: a point that is used up shows at once.
     fresh: dict[_Place, int] = {row[:3]: row[3] for row in fetch(connection, FRESH)}
-    taken = Counter({row[:3]: row[3] for row in fetch(connection, _COUNTERS)})
-    taken.update(fresh)
-    burns = _burns(connection, now, fresh)
+    taken = Counter(fresh)
+    running, today = int(now // HOUR_S), day_of(now)
+    oldest = running - KEPT_HOUR_COUNT
+    first_hours = dict.fromkeys(fresh, running)
+    for tax_number, point, type_code, count, first_hour in fetch(connection, _COUNTERS):
+        counter = (tax_number, point, type_code)
+        taken[counter] += count
+        first_hours[counter] = max(first_hour, oldest)
+    burns: dict[_Place, Burn] = {}
+    for counter, first_hour in first_hours.items():
+        counted = hours.get(counter, NO_HOURS)
+        if counter in fresh:
+            newest = {running: counted.get(running, 0) + fresh[counter]}
+            counted = counted.with_counts(oldest, running, newest)
+        burns[counter] = Burn(taken=counted, first_hour=first_hour)
     thresholds = {
         (threshold.tax_number, threshold.point, threshold.type): threshold
         for threshold in thresholds_of(connection)
@@ -196,29 +269,11 @@ def _shelves(connection: apsw.Connection, now: float, today: str) -> dict[str, l
     return found
 
 
-_NO_BURN: Final = Burn(taken={}, first_hour=0)
+_NO_BURN: Final = Burn(taken=NO_HOURS, first_hour=0)
 
 
 def _order(place: CounterPlace) -> tuple[str, int, str]:
     return (place.tax_number, -1 if place.point is None else place.point, place.type)
-
-
-def _burns(
-    connection: apsw.Connection, now: float, fresh: Mapping[_Place, int]
-) -> dict[_Place, Burn]:
-    running = int(now // HOUR_S)
-    oldest = running - KEPT_HOUR_COUNT
-    taken: defaultdict[_Place, Counter[int]] = defaultdict(Counter)
-    for tax_number, point, type_code, hour, count in fetch(connection, _BURN, (oldest,)):
-        taken[tax_number, point, type_code][hour] = count
-    for place, count in fresh.items():
-        taken[place][running] += count
-    first = dict.fromkeys(fresh, running)
-    first |= {row[:3]: row[3] for row in fetch(connection, _FIRST_HOURS)}
-    return {
-        place: Burn(taken=taken[place], first_hour=max(hour, oldest))
-        for place, hour in first.items()
-    }
 
 
 def threshold_at(connection: apsw.Connection, place: CounterPlace) -> ThresholdRecord | None:

@@ -75,13 +75,7 @@ _POINT_COUNT_MAX: Final = 50
 
 def conditions(survey: Survey, thresholds: Thresholds) -> dict[AlertPlace, Condition]:
     """Return what is wrong, by place."""
-    found = chain(
-        _of_gateway(survey),
-        *(
-            chain.from_iterable(look(line, thresholds, survey) for look in _OF_TAXPAYER)
-            for line in survey.taxpayers.values()
-        ),
-    )
+    found = chain(_of_gateway(survey), _of_taxpayers(survey, thresholds))
     return {one.place: one for one in found}
 
 
@@ -98,6 +92,12 @@ def in_force(set_: AlertThresholdsRecord, limits: OfflineLimits) -> AlertThresho
         certificate_days=set_.certificate_days or _CERTIFICATE_DAYS,
         period_days=set_.period_days or _PERIOD_DAYS,
     )
+
+
+def _of_taxpayers(survey: Survey, thresholds: Thresholds) -> Iterator[Condition]:
+    for line in survey.taxpayers.values():
+        for look in _OF_TAXPAYER:
+            yield from look(line, thresholds, survey)
 
 
 # --- the gateway as a whole ---------------------------------------------------------------

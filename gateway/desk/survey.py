@@ -11,6 +11,9 @@ from gateway.upload.status import UploadStatus
 from ledger.records import RateWindow, UploadControlRecord
 from quota.offline import Grade, LimitUse, OfflineLimits
 
+Urgency = tuple[int, float, str]
+"""How near a taxpayer is to trouble: what is least comes first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StockThreshold:
@@ -115,7 +118,7 @@ class TaxpayerLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """Everything, as of ``at``. ``finance_reachable`` is None where none is configured.
+    """Everything, as of ``at``; of taxpayers the nearest to trouble first. ``finance_reachable`` is None where none is configured.
 
     ``clock_ahead_s`` is None before the authority has told the time. When the ledger could not be read
     or written, ``ledger_writable`` is False and ``taxpayers`` is what it was the last time.
@@ -133,3 +136,15 @@ class Survey:
     clamped_s: float
     issued_per_minute: int
     uploaded_per_minute: int
+
+
+def urgency(line: TaxpayerLine) -> Urgency:
+    """Sorts the nearest to trouble first: by grade, then by what runs out first, then by number."""
+    ends = [one.empty_at for one in line.stock if one.empty_at is not None]
+    ends += [
+        limit.reached_at
+        for meter in line.meters
+        for limit in meter.limits
+        if limit.reached_at is not None and limit.use.grade > Grade.OK
+    ]
+    return (-line.grade, min(ends, default=float("inf")), line.tax_number)

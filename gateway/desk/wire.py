@@ -1,14 +1,14 @@
 """A survey on the wire: the view of an operator's desk."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from gateway import convert, offline_wire, upload_wire
 from gateway.desk.survey import LimitOutlook, MeterLine, StockLine, Survey, TaxpayerLine
 from gateway.upload.pacer import WindowUse
 from invoice.identifiers import point_name, taxpayer_name
-from quota.offline import Grade
 from taxcontrol.admin.v1 import desk_pb2, offline_pb2, stock_threshold_pb2, upload_pb2
 
 
@@ -22,22 +22,14 @@ class Standing:
 
 NONE_STANDING = Standing()
 
+# Taxpayers in one view, below what a client of gRPC takes by default.
+_VIEW_BYTES_MAX: Final = 3_500_000
 
-def view(
-    survey: Survey,
-    shown: Iterable[TaxpayerLine],
-    *,
-    left_out_count: int,
-    alerts: Mapping[str, Standing],
-    standing: Standing,
-) -> desk_pb2.DeskView:
-    """The whole desk. ``alerts`` are those of each taxpayer by tax number, ``standing`` of all."""
+
+def frame(survey: Survey, standing: Standing) -> desk_pb2.DeskView:
+    """The desk without taxpayers. ``standing`` are the alerts of all."""
     wire = desk_pb2.DeskView(
         view_time=convert.timestamp(survey.at),
-        taxpayers=[
-            _taxpayer(line, alerts.get(line.tax_number, NONE_STANDING), survey.at) for line in shown
-        ],
-        left_out_count=left_out_count,
         authority_reachable=survey.authority_reachable,
         finance_reachable=survey.finance_reachable,
         signing_available=survey.signing_available,
@@ -48,6 +40,20 @@ def view(
     if survey.clock_ahead_s is not None:
         wire.clock_ahead_ms = round(survey.clock_ahead_s * 1000)
     return wire
+
+
+def taxpayers(
+    lines: Iterable[TaxpayerLine], alerts: Mapping[str, Standing], now: float
+) -> Iterator[desk_pb2.TaxpayerView]:
+    """Yield taxpayers as far as they fit into one message. ``alerts`` are theirs by tax number."""
+    size = 0
+    for line in lines:
+        wire = _taxpayer(line, alerts.get(line.tax_number, NONE_STANDING), now)
+        # The first one is shown whatever it takes: who is asked for alone must not be left out.
+        if size and size + wire.ByteSize() > _VIEW_BYTES_MAX:
+            return
+        size += wire.ByteSize()
+        yield wire
 
 
 def _counts(standing: Standing) -> desk_pb2.AlertCounts:
@@ -151,15 +157,3 @@ def _upload(line: TaxpayerLine, now: float) -> upload_pb2.UploadStatus:
     )
     upload_wire.show_control(wire, line.control, now)
     return wire
-
-
-def urgency(line: TaxpayerLine) -> tuple[int, float, str]:
-    """Sorts the nearest to trouble first: by grade, then by what runs out first, then by number."""
-    ends = [one.empty_at for one in line.stock if one.empty_at is not None]
-    ends += [
-        limit.reached_at
-        for meter in line.meters
-        for limit in meter.limits
-        if limit.reached_at is not None and limit.use.grade > Grade.OK
-    ]
-    return (-line.grade, min(ends, default=float("inf")), line.tax_number)

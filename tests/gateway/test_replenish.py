@@ -1,6 +1,7 @@
 """A point that is low is filled up by itself: once for each shortage, whatever is lost on the way."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from gateway.desk.survey import Survey, TaxpayerLine
 from gateway.desk.trends import Trends
 from gateway.draw import Drawer
 from gateway.replenish import Replenisher
+from invoice.errors import LedgerUnavailable
 from ledger.port import Ledger
 from ledger.records import Act
 from ledger.sqlite import SqliteLedger
-from ledger.survey_records import ThresholdRecord
+from ledger.survey_records import CounterPlace, ThresholdRecord
+from tests.fakes.cut_ledger import CutLedger
 from tests.fakes.granting_authority import GrantingAuthority, away, lost, refused
 from tests.fakes.tax_office import tax_office
 from tests.gateway.hand_clock import HandClock
@@ -92,9 +95,10 @@ async def open_shop(
     pool: int = 0,
     points: int = 1,
     holding_count_max: int = 1_000_000,
+    ledger_kind: type[SqliteLedger] = SqliteLedger,
 ) -> AsyncIterator[Shop]:
     """A shop whose points are below their threshold."""
-    ledger = SqliteLedger(folder / "ledger.db", verify=building.verify)
+    ledger = ledger_kind(folder / "ledger.db", verify=building.verify)
     clock = HandClock(building.NOW)
     await ledger.start(building.WORKER, clock.now())
     if await ledger.taxpayer(TENANT, TAX_NUMBER) is None:
@@ -234,6 +238,124 @@ async def test_where_nothing_more_may_be_held_nothing_is_asked(tmp_path: Path) -
         assert not authority.asked
         assert await shop.ledger.open_replenishments() == []
         assert await shop.balanced()
+
+
+async def test_points_that_are_low_together_share_what_may_be_held(tmp_path: Path) -> None:
+    """80 numbers are held and 250 may be: one draws all it wants, the other the ten that are left."""
+    async with open_shop(tmp_path, GrantingAuthority(), points=2, holding_count_max=250) as shop:
+        await shop.look()
+        await shop.look()
+
+        assert sorted(shop.drawn) == [10, _TARGET - 40]
+        assert [await shop.left(point) for point in range(2)] == [_TARGET, 50]
+        assert await shop.balanced()
+
+
+async def test_room_in_the_holding_is_used_at_the_next_look(tmp_path: Path) -> None:
+    async with open_shop(tmp_path, GrantingAuthority(), holding_count_max=40) as shop:
+        await shop.look()
+        await building.issue(shop.ledger, *(f"r-{at}" for at in range(30)))
+        await shop.look()
+
+        assert shop.drawn == [30]
+        assert await shop.left() == 40
+        assert await shop.balanced()
+
+
+async def test_a_draw_by_somebody_else_in_between_is_no_reason_to_wait(tmp_path: Path) -> None:
+    """The decision stands at 160 when another draw leaves room for 60: it is made anew, at once."""
+    authority = GrantingAuthority()
+    async with open_shop(tmp_path, authority, holding_count_max=200) as shop:
+        place = CounterPlace(TAX_NUMBER, 0, TYPE)
+        opened = await shop.ledger.open_replenishment(
+            place, tenant=TENANT, draw_request_id="d", assign_request_id="a", now=shop.clock.now()
+        )
+        await building.draw(shop.ledger, 100, 95_000_001)
+        await shop.look()
+        await shop.look()
+
+        assert opened is not None
+        assert opened.draw_count == _TARGET - 40
+        assert shop.drawn == [60]
+        assert await shop.left() == _TARGET
+        assert await shop.balanced()
+
+
+async def test_draws_that_get_no_answer_hold_up_no_other_point(tmp_path: Path) -> None:
+    """The answers of the first eight never come; the ninth and tenth have their turn all the same."""
+    authority = GrantingAuthority(grant_troubles=[away] * 8)
+    async with open_shop(tmp_path, authority, points=10) as shop:
+        await shop.look()
+        unanswered = dict(authority.asked)
+        authority.standing = dict.fromkeys(unanswered, away)
+        await shop.look()
+
+        assert len(unanswered) == 8
+        assert shop.drawn == [_TARGET - 40] * 2
+        assert [await shop.left(point) for point in range(10)] == [40] * 8 + [_TARGET] * 2
+
+
+async def test_what_the_pool_has_goes_out_while_draws_get_no_answer(tmp_path: Path) -> None:
+    authority = GrantingAuthority(grant_troubles=[away] * 8)
+    async with open_shop(tmp_path, authority, points=9) as shop:
+        await building.draw(shop.ledger, 100, 95_000_001)
+        await building.assign(shop.ledger, 100, 8)
+        await shop.look()
+        authority.standing = dict.fromkeys(authority.asked, away)
+        await building.draw(shop.ledger, 500, 96_000_001)
+        sold = (building.a_reservation(f"r-{at}", point=8) for at in range(100))
+        await building.issue_all(shop.ledger, *sold)
+        await shop.look()
+
+        assert await shop.left(8) == _TARGET
+        assert len(await shop.ledger.open_replenishments()) == 8
+        assert await shop.balanced()
+
+
+_STEPS = (
+    "open_replenishment",
+    "request_grant",
+    "store_grant",
+    "confirm_grant",
+    "finish_replenishment",
+)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", _STEPS)
+async def test_a_crash_at_any_step_draws_and_assigns_once(
+    tmp_path: Path, step: str, moment: str
+) -> None:
+    """The ledger is lost at one step, before or after its transaction; then the gateway starts anew."""
+    authority = GrantingAuthority()
+    async with open_shop(tmp_path, authority, ledger_kind=CutLedger) as shop:
+        assert isinstance(shop.ledger, CutLedger)
+        shop.ledger.cut(step, moment)
+        with contextlib.suppress(LedgerUnavailable):
+            await shop.look()
+        assert shop.ledger.cut_count == 1
+    async with open_shop(tmp_path, authority) as shop:
+        for _ in range(3):
+            await shop.look()
+
+        assert shop.drawn == [_TARGET - 40]
+        assert await shop.left() == _TARGET
+        assert await shop.in_pool() == 0
+        assert await shop.ledger.open_replenishments() == []
+        assert await shop.balanced()
+
+
+async def test_points_that_stay_low_cost_the_writer_nothing(tmp_path: Path) -> None:
+    async with open_shop(
+        tmp_path, GrantingAuthority(), holding_count_max=40, ledger_kind=CutLedger
+    ) as shop:
+        assert isinstance(shop.ledger, CutLedger)
+        await shop.look()
+        written = shop.ledger.write_count
+        for _ in range(10):
+            await shop.look()
+
+        assert shop.ledger.write_count == written
 
 
 async def test_sixty_four_callers_draining_a_point_cause_one_draw_a_shortage(

@@ -5,7 +5,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from gateway.actor import GATEWAY
 from ledger.port import Ledger
+from ledger.records import Act
 from ledger.sqlite import SqliteLedger
 from ledger.survey_records import CounterPlace, Replenishment, ThresholdRecord
 from stock.forecast import HOUR_S
@@ -15,6 +17,7 @@ from tests.ledger.building import ACT, NOW, SPECIAL_TYPE, TAX_NUMBER, TENANT, TY
 TAXPAYER = f"taxpayers/{TAX_NUMBER}"
 POINT = f"{TAXPAYER}/points/0/types/{TYPE}"
 BARE = f"{TAXPAYER}/points/1/types/{TYPE}"
+BY_ITSELF = Act(actor=GATEWAY, reason="stock below its threshold", at=NOW)
 
 
 async def _set_threshold(ledger: Ledger, point: int | None, low: int) -> None:
@@ -63,10 +66,10 @@ async def path(tmp_path: Path) -> Path:
     assert (filled.wanted_count, filled.draw_count) == (2, 2)
     await building.issue(ledger, "r-5")
     wish, bound = building.a_wish(2, request_id=filled.draw_request_id)
-    await ledger.request_grant(wish, bound, ACT)
+    await ledger.request_grant(wish, bound, BY_ITSELF)
     await ledger.store_grant(building.granted(wish, 5_001))
     await ledger.confirm_grant(TENANT, wish.request_id, NOW)
-    done = await ledger.finish_replenishment(filled, ACT)
+    done = await ledger.finish_replenishment(filled, BY_ITSELF)
     assert (done.state, done.assigned_count) == ("DONE", 2)
     await _open_fill(ledger, 1)
     await ledger.close()
@@ -130,6 +133,7 @@ FILLS = [
     ("I3_EXACTLY_ONCE replenishments/1: its draw of 2 is another", "UPDATE stock_grant SET type = '028' WHERE request_id = 'draw-for-0'"),
     ("I3_EXACTLY_ONCE replenishments/1: its draw of 2 is another", "UPDATE stock_grant SET tax_number = 'x' WHERE request_id = 'draw-for-0'"),
     ("I3_EXACTLY_ONCE replenishments/1: its draw of 2 was never asked for", "UPDATE replenishment SET draw_request_id = 'x' WHERE state = 'DONE'"),
+    ("I3_EXACTLY_ONCE assign-for-0", "DELETE FROM replenishment WHERE state = 'DONE'"),
 ]  # fmt: skip
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock.forecast import HOUR_S, KEPT_HOUR_COUNT, Burn, empty_at, last_hour_count
+from stock import forecast
+from stock.forecast import HOUR_S, KEPT_HOUR_COUNT, NO_HOURS, Burn, empty_at, last_hour_count
 
 # Monday 2026-11-30, 00:00 in Shanghai, in hours of the epoch.
 MONDAY = 1_795_968_000 // HOUR_S
@@ -161,3 +162,72 @@ def test_a_small_counter_is_forecast_as_well_as_chance_lets_anybody() -> None:
     print(f"within a tenth: {within} of {count}, seeds 0-19")
 
     assert within >= 0.9 * count
+
+
+@given(
+    taken=st.dictionaries(st.integers(0, KEPT_HOUR_COUNT), st.integers(1, 5000), max_size=60),
+    moves=st.lists(
+        st.tuples(
+            st.integers(0, 40), st.dictionaries(st.integers(0, 250), st.integers(0, 99), max_size=5)
+        ),
+        max_size=6,
+    ),
+)
+def test_packed_hours_are_what_a_dictionary_would_be(
+    taken: dict[int, int], moves: list[tuple[int, dict[int, int]]]
+) -> None:
+    oldest, newest = 0, KEPT_HOUR_COUNT
+    packed, plain = NO_HOURS.with_counts(oldest, newest, taken), dict(taken)
+    before = dict(packed.items())
+    for step, counted in moves:
+        moved = packed.with_counts(oldest + step, newest + step, counted)
+        oldest, newest = oldest + step, newest + step
+        plain = {hour: count for hour, count in {**plain, **counted}.items() if hour <= newest}
+        plain = {hour: count for hour, count in plain.items() if hour >= oldest and count}
+        assert dict(moved.items()) == plain
+        assert all(moved.get(hour, -1) == plain.get(hour, -1) for hour in range(oldest - 2, newest))
+        packed = moved
+
+    assert before == {hour: count for hour, count in taken.items() if count}
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    hour_count=st.integers(1, KEPT_HOUR_COUNT),
+    minute=st.integers(0, 59),
+    available=st.integers(1, 60_000),
+)
+def test_it_is_what_walking_hour_by_hour_over_like_days_finds(
+    seed: int, hour_count: int, minute: int, available: int
+) -> None:
+    """Against the rule written out: like hours of the week before, averaged for each hour to come."""
+    week = Week(seed, busiest=900, growth=0.0)
+    running = MONDAY + hour_count
+    taken = {hour: count for hour, count in week.taken.items() if hour <= running and count}
+    burn = Burn(taken=taken, first_hour=MONDAY)
+    now = running * HOUR_S + minute * 60.0
+
+    def like(hour: int) -> list[int]:
+        return [
+            taken.get(earlier, 0)
+            for earlier in range(max(MONDAY, running - 7 * 24), running)
+            if earlier % 24 == hour % 24 and weekend(earlier) == weekend(hour)
+        ]
+
+    def weekend(hour: int) -> bool:
+        return (hour - MONDAY) // 24 % 7 >= 5
+
+    level = forecast._level(burn, running, 1 - minute / 60)
+    recent = forecast._recent(burn, running, 1 - minute / 60)
+    rest, expected = float(available), None
+    for hour in range(running, running + 7 * 24):
+        share = 1 - minute / 60 if hour == running else 1.0
+        found = like(hour)
+        sold = (sum(found) / len(found) * level if found else recent) * share
+        if sold >= rest:
+            begins = now if hour == running else hour * HOUR_S
+            expected = begins + share * HOUR_S * rest / sold
+            break
+        rest -= sold
+
+    assert empty_at(burn, available, now) == (None if expected is None else pytest.approx(expected))

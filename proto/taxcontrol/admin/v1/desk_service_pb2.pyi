@@ -118,7 +118,7 @@ class GetHistoryResponse(_message.Message):
 
     @_builtins.property
     def burn(self) -> _containers.RepeatedCompositeFieldContainer[Global___BurnSample]:
-        """Numbers taken, by hour, point and type, oldest first."""
+        """Numbers taken, by hour, point and type, oldest first; at most 40,000: of more, the newest."""
 
     def __init__(
         self,
