@@ -147,7 +147,7 @@ def test_no_more_than_so_many_sellers_are_shown_and_the_rest_is_counted(
 
 
 def test_beyond_the_watches_there_are_places_for_callers_are_told(gateway: GatewayProcess) -> None:
-    open_ones = []
+    open_ones: list[Generator[DeskView, None, None]] = []
 
     with refused("OVERLOADED"):
         while len(open_ones) < 10:

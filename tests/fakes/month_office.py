@@ -130,7 +130,8 @@ class Desk:
         info = await self.devices.GetMonitorInfo(
             device_service_pb2.GetMonitorInfoRequest(name=device)
         )
-        return next(one for one in info.periods if one.period == period)
+        month: period_pb2.Period = next(one for one in info.periods if one.period == period)
+        return month
 
     async def summarised(self, device: str, period: str) -> period_pb2.Period:
         """Wait until a month is summarised."""

@@ -253,7 +253,7 @@ async def test_tried_dry_nothing_changes(office: MonthOffice) -> None:
         await asyncio.to_thread(office.simulator.set_faults, unreachable=True)
         await office.go_to(APRIL)
         # By itself it is closed at once, and not summarised: nothing is reachable.
-        request = {"request_id": new_id("dry"), "validate_only": True}
+        request: dict[str, Any] = {"request_id": new_id("dry"), "validate_only": True}
         answer = await _summarise(desk, device, **request)
 
         assert answer.period.state == period_pb2.Period.STATE_CLOSING
