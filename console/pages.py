@@ -129,6 +129,7 @@ def environment(language: Language) -> Environment:
     made.globals["panels"] = desk.panels
     made.globals["panel"] = desk.panel
     made.globals["gauges"] = desk.gauges
+    made.globals["on_desk"] = desk.find
     made.globals["of_taxpayer"] = desk.of_taxpayer
     return made
 

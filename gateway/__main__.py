@@ -8,12 +8,14 @@ import argparse
 import asyncio
 import signal
 import sys
+import time
 from pathlib import Path
 
 import uvloop
 
 from gateway import config as configuration
 from gateway import log, server, serving
+from gateway.webhooks import hooks, message, sending
 from hsm.errors import HsmError
 from invoice.errors import InvoiceError
 from ledger.errors import LedgerError
@@ -36,6 +38,8 @@ def main() -> int:
         if arguments.check:
             print(configuration.effective(config))  # noqa: T201 - the command's answer
             return 0
+        if arguments.try_webhooks:
+            return _try_webhooks(config)
         log.configure(config.log)
         uvloop.run(_serve(config))
     except _SAYABLE as error:
@@ -54,6 +58,18 @@ async def _serve(config: configuration.Config) -> None:
         await stopped.wait()
 
 
+def _try_webhooks(config: configuration.Config) -> int:
+    if not config.webhook:
+        raise configuration.ConfigError("there is no [[webhook]] to try")
+    try:
+        found = asyncio.run(hooks.try_webhooks(config.webhook, time.time()))
+    except (message.SecretUnusable, sending.ReceiverUnusable) as error:
+        raise configuration.ConfigError(str(error)) from error
+    for name, wrong in found.items():
+        print(f"webhook {name}: {wrong or 'has the test message'}")  # noqa: T201 - the answer
+    return 1 if any(found.values()) else 0
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m gateway", description="The tax-control gateway."
@@ -61,6 +77,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="TOML file")
     parser.add_argument(
         "--check", action="store_true", help="print the effective settings and exit"
+    )
+    parser.add_argument(
+        "--try-webhooks", action="store_true", help="send each webhook a test message and exit"
     )
     return parser.parse_args()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from authority.config import AuthorityConfig, FinanceConfig
+from gateway.webhooks.config import WebhookConfig
 from hsm.config import HsmConfig
 
 _T = typing.TypeVar("_T")
@@ -212,7 +213,7 @@ class Config:
     """Everything one gateway process needs to know.
 
     Without ``finance`` no donation receipts are served; without ``metrics`` nothing listens for
-    Prometheus; without ``tracing`` nothing is traced.
+    Prometheus; without ``tracing`` nothing is traced; alerts are delivered to each ``webhook``.
     """
 
     server: ServerConfig = field(default_factory=ServerConfig)
@@ -227,6 +228,13 @@ class Config:
     log: LogConfig = field(default_factory=LogConfig)
     metrics: MetricsConfig | None = None
     tracing: TracingConfig | None = None
+    webhook: tuple[WebhookConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [webhook.name for webhook in self.webhook]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"webhook.name must be unique, not {name!r} twice")
 
 
 def _check_address(key: str, address: str) -> None:
@@ -262,9 +270,16 @@ def effective(config: Config) -> str:
         if part is None:
             lines.append(f"{section.name} = {_shown(part)}")
             continue
+        # What may be there several times is shown with its place, from 0.
+        parts = (
+            [(f"{section.name}.{place}", one) for place, one in enumerate(part)]
+            if isinstance(part, tuple)
+            else [(section.name, part)]
+        )
         lines += [
-            f"{section.name}.{setting.name} = {_shown(getattr(part, setting.name))}"
-            for setting in dataclasses.fields(part)
+            f"{name}.{setting.name} = {_shown(getattr(one, setting.name))}"
+            for name, one in parts
+            for setting in dataclasses.fields(one)
         ]
     return "\n".join(lines)
 
@@ -300,6 +315,11 @@ def _value(kind: object, value: object, *, base: Path, key: str) -> object:
         if not isinstance(value, dict):
             raise ValueError(f"[{key}] must be a table")
         return _record(kind, value, base=base, key=key)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{key} must be a list")
+        part = typing.get_args(kind)[0]
+        return tuple(_value(part, one, base=base, key=key) for one in value)
     if kind is Path and isinstance(value, str):
         if "\0" in value:
             raise ValueError(f"{key} must not contain a NUL character")

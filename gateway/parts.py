@@ -18,6 +18,7 @@ from gateway.return_stock import Returner
 from gateway.tracing.port import Tracer
 from gateway.upload.uploader import Uploader
 from gateway.voids import Voids
+from gateway.webhooks.hooks import Hooks
 from hsm.port import Signer
 from hsm.state import DeviceState
 from ledger.port import Ledger
@@ -32,7 +33,7 @@ class Parts:
     """What is wired together; made by ``server.assemble``, or by a test with other devices.
 
     ``device`` and ``store`` are what metrics look at; without them there are none of that kind. Without
-    ``tracer`` nothing is traced.
+    ``tracer`` nothing is traced, without ``hooks`` no alert is delivered.
     """
 
     config: Config
@@ -45,6 +46,7 @@ class Parts:
     device: Callable[[], DeviceState] | None = None
     store: Callable[[], StoreState] | None = None
     tracer: Tracer | None = None
+    hooks: Hooks | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,12 +15,13 @@ import structlog
 
 from authority.client import GrpcAuthority
 from authority.config import AuthorityConfig
+from gateway.alerts.engine import NoDelivery
 from gateway.authorities import Authorities, Bureau
 from gateway.authority_time import AuthorityTime
 from gateway.change_hub import ChangeHub
-from gateway.clock import SystemClock
+from gateway.clock import Clock, SystemClock
 from gateway.config import Config, ConfigError
-from gateway.desk.opening import open_desk
+from gateway.desk.opening import Desk, open_desk
 from gateway.draw import Drawer
 from gateway.issue import Issuer
 from gateway.metrics.gathering import Gathering
@@ -38,8 +39,12 @@ from gateway.sweep import Sweep
 from gateway.tracing.opening import tracer_for
 from gateway.upload.uploader import Uploader
 from gateway.voids import Voids
+from gateway.webhooks.hooks import DeliveryState, Hooks
+from gateway.webhooks.message import SecretUnusable
+from gateway.webhooks.sending import ReceiverUnusable
 from hsm.signer import Pkcs11Signer
 from hsm.verify import verify
+from ledger.port import Ledger
 from ledger.sqlite import SqliteLedger
 
 log = structlog.get_logger()
@@ -49,7 +54,8 @@ def assemble(config: Config) -> Parts:
     """Make the parts that ``config`` asks for; nothing is opened yet.
 
     Raises:
-        ConfigError: An authority's root certificates cannot be read, or tracing is not installed.
+        ConfigError: An authority's root certificates or a webhook's files cannot be read, or tracing is
+            not installed.
     """
     clock = SystemClock()
     channels: list[GrpcAuthority] = []
@@ -80,7 +86,15 @@ def assemble(config: Config) -> Parts:
         device=signer.state,
         store=ledger.state,
         tracer=tracer_for(config.tracing),
+        hooks=_hooks(config, ledger, clock),
     )
+
+
+def _hooks(config: Config, ledger: Ledger, clock: Clock) -> Hooks:
+    try:
+        return Hooks(config.webhook, ledger=ledger, clock=clock)
+    except (SecretUnusable, ReceiverUnusable) as error:
+        raise ConfigError(str(error)) from error
 
 
 @contextlib.asynccontextmanager
@@ -170,6 +184,9 @@ async def running(parts: Parts) -> AsyncIterator[str]:
         )
         await sweep.start()
         stack.push_async_callback(sweep.close)
+        if parts.hooks is not None:
+            await parts.hooks.start()
+            stack.push_async_callback(parts.hooks.close)
         desk = await open_desk(
             stack,
             config.desk,
@@ -180,6 +197,7 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             measures=parts.measures,
             uploader=uploader,
             drawer=drawer,
+            delivery=parts.hooks or NoDelivery(),
             tenant=TENANT,
         )
         workings = Workings(
@@ -234,8 +252,18 @@ def _sources(parts: Parts, workings: Workings, serving: Serving) -> Sources:
         device=parts.device,
         store=parts.store,
         survey=lambda: workings.desk.surveyor.latest,
-        alerts=lambda: AlertCounts(standing=workings.desk.alerts.counts.by_kind),
+        alerts=lambda: _alert_counts(workings.desk, parts.hooks),
         spans=None if parts.tracer is None else parts.tracer.counts,
+    )
+
+
+def _alert_counts(desk: Desk, hooks: Hooks | None) -> AlertCounts:
+    delivery = DeliveryState() if hooks is None else hooks.state
+    return AlertCounts(
+        standing=desk.alerts.counts.by_kind,
+        undelivered_count=delivery.pending_count,
+        undelivered_since=delivery.oldest_at,
+        failed_count=delivery.failed_count,
     )
 
 

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.alerts.engine import AlertEngine, Deliverer, NoDelivery
+from gateway.alerts.engine import AlertEngine, Deliverer
 from gateway.authorities import Authorities
 from gateway.change_hub import ChangeHub
 from gateway.clock import Clock
@@ -45,6 +45,7 @@ async def open_desk(
     measures: Measures,
     uploader: Uploader,
     drawer: Drawer,
+    delivery: Deliverer,
     tenant: str,
 ) -> Desk:
     """Begin to look and to fill up; ``stack`` ends both. The ledger and the drawer are started."""
@@ -62,7 +63,6 @@ async def open_desk(
         watched=hub.heard,
     )
     replenisher = Replenisher(ledger=ledger, drawer=drawer, clock=clock)
-    delivery = NoDelivery()
     alert_hub = _hub(config)
     alerts = AlertEngine(
         ledger=ledger, hub=alert_hub, delivery=delivery, clock=clock, tenant=tenant

@@ -25,7 +25,7 @@ from hsm.verify import verify
 from invoice.identifiers import taxpayer_name
 from ledger.sqlite import SqliteLedger
 from quota.offline import NO_LIMITS, OfflineLimits
-from quota.period import end_of, next_period, period_of
+from quota.period import end_of, period_of
 from taxcontrol.admin.v1 import (
     taxpayer_pb2,
     taxpayer_service_pb2,
@@ -82,6 +82,7 @@ class LimitedGateway:
         self.authority = StrictAuthority()
         self.bureau = bureau(self.authority, self.clock)
         self.away = True
+        self.summaries_away = True
         self.authority.fault = self._fault
         self._ids = itertools.count(1)
 
@@ -171,8 +172,9 @@ class LimitedGateway:
         )
         return response.status
 
-    async def _fault(self, moment: str, _: Call) -> None:
-        if self.away and moment == "before":
+    async def _fault(self, moment: str, call: Call) -> None:
+        away = self.summaries_away if call.method == "summarise_period" else self.away
+        if away and moment == "before":
             raise lost()
 
     # --- operators ----------------------------------------------------------------------
@@ -196,17 +198,19 @@ class LimitedGateway:
         return await self.taxpayers.SetOfflineLimits(request)
 
     async def summarise(self) -> None:
-        """Write what a summary of the open month leaves on the device's meters."""
+        """The authority takes the summaries of all months that are over; then none any more."""
+        self.summaries_away = False
+        this_month = period_of(self.clock.now())
 
-        def write(connection: apsw.Connection) -> None:
-            open_period = connection.execute("SELECT DISTINCT open_period FROM meter").get
-            closed_at = end_of(open_period)
-            connection.execute(
-                "UPDATE meter SET open_period = ?, issue_time_min = ?, summarised_at = ?",
-                (next_period(open_period), closed_at, self.clock.now()),
-            )
+        def months(connection: apsw.Connection) -> set[str]:
+            rows = connection.execute("SELECT DISTINCT open_period FROM meter")
+            return {str(open_period) for (open_period,) in rows}
 
-        await self.ledger._write(write)
+        async with asyncio.timeout(_CATCH_UP_S):
+            while await self.ledger._read(months) != {this_month}:
+                self.clock.pass_by(1.0)
+                await asyncio.sleep(0.01)
+        self.summaries_away = True
 
     async def audited(self, action: str) -> list[tuple[str, str, str]]:
         """Who did it to what and why, of each such act on record."""

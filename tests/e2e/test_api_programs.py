@@ -1,12 +1,15 @@
 """The programs on the pages of the API do what the pages say, as they stand there."""
 
+import asyncio
 import importlib
 import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +17,8 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from google.protobuf.descriptor import MethodDescriptor
 
+from gateway.webhooks.config import WebhookConfig
+from gateway.webhooks.hooks import try_webhooks
 from taxcontrol.admin.v1 import stock_admin_service_pb2, upload_admin_service_pb2
 from taxcontrol.v1 import invoice_reversal_pb2
 from tests.e2e import api_page
@@ -23,6 +28,7 @@ from tests.e2e.test_api_page import METHODS
 from tests.e2e.wire import eventually
 from tests.fakes.gateway_process import GatewayProcess
 from tests.fakes.simulator_process import SimulatorProcess
+from tests.fakes.webhook_receiver import WebhookReceiver
 
 PROGRAMS = api_page.programs()
 PROTO = api_page.ROOT / "proto"
@@ -228,6 +234,35 @@ def test_the_watch_on_the_page_misses_nothing_and_repeats_nothing(
         gateway.start()
         third = issue()
         eventually(lambda: printed.read_text() == second + third)
+
+
+def test_the_receiver_of_the_page_hears_what_is_signed_and_nothing_else(tmp_path: Path) -> None:
+    program = tmp_path / "receive_alerts.py"
+    program.write_text(PROGRAMS["receive_alerts.py"], "utf-8")
+    secret = WebhookReceiver().write_secret(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, program, "0", secret], stdout=subprocess.PIPE, text=True
+    ) as receiver:
+        try:
+            assert receiver.stdout is not None
+            port = receiver.stdout.readline().split()[-1]
+            config = WebhookConfig(
+                name="ops", url=f"http://127.0.0.1:{port}/", secret_file=secret, source="//gw1/x"
+            )
+            now = time.time()
+            for _ in range(2):  # the second is known by its id
+                assert asyncio.run(try_webhooks([config], now)) == {"ops": ""}
+            assert asyncio.run(try_webhooks([config], now - 600)) == {"ops": "HTTP 401"}
+            other = tmp_path / "other"
+            other.mkdir()
+            wrong = WebhookReceiver().write_secret(
+                other, "b3RoZXIgc2VjcmV0IG9mIHR3ZW50eS1mb3VyIGJ5dGVz"
+            )
+            forged = replace(config, secret_file=wrong)
+            assert asyncio.run(try_webhooks([forged], now)) == {"ops": "HTTP 401"}
+        finally:
+            receiver.kill()
+        assert receiver.stdout.read() == "taxcontrol.alert.test.v1 \n"
 
 
 # --- modules --------------------------------------------------------------------------------

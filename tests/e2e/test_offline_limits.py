@@ -296,7 +296,7 @@ async def test_nothing_is_dated_back_into_a_closed_month(tmp_path: Path) -> None
             await gateway.invoices.VoidInvoice(
                 VoidInvoiceRequest(request_id="void", name=old.name, reason="开票有误")
             )
-        assert caught[0].facts["cause"] == "OTHER_PERIOD"
+        assert caught[0].facts["cause"] == "PERIOD_CLOSED"
         behind = await gateway.callers()
         assert behind.counts == (CALLER_COUNT, Counter())
         assert {one.issue_time.seconds for one in behind.issued} == {december}

@@ -18,6 +18,7 @@ from authority.port import (
     Acceptance,
     Event,
     ItemResult,
+    PeriodSummary,
     Submission,
     SubmissionResult,
     Throttled,
@@ -35,7 +36,7 @@ Fault = Callable[[str, "Call"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it arrives: ``submit``, ``get_submission`` or ``get_results``."""
+    """One call as it arrives: ``submit``, ``get_submission``, ``get_results`` or ``summarise_period``."""
 
     method: str
     tax_number: str
@@ -65,7 +66,7 @@ def throttled(retry_s: float | None) -> Throttled:
 class StrictAuthority:
     """``round_trip_s`` is drawn per call from (low, high). Everything else may be set in between.
 
-    ``recorded`` counts the issues taken of each number; ``handed_in`` is every event taken, in the
+    ``summaries`` are by machine number and month. ``recorded`` counts the issues taken of each number; ``handed_in`` is every event taken, in the
     order of their arrival. ``refuse_item`` and ``refuse_signature`` name numbers, whose every event
     is refused, or (event, number).
     """
@@ -87,6 +88,7 @@ class StrictAuthority:
     disorders: list[str] = field(default_factory=list)
     verdicts: dict[tuple[Event, str], Verdict] = field(default_factory=dict)
     taken: dict[str, tuple[str, tuple[UploadItem, ...], float]] = field(default_factory=dict)
+    summaries: dict[tuple[str, str], PeriodSummary] = field(default_factory=dict)
     in_flight: int = 0
     in_flight_max: int = 0
     _rng: Random = field(default_factory=Random)
@@ -142,6 +144,20 @@ class StrictAuthority:
             )
 
         return await self._answer(Call("get_results", tax_number), results)
+
+    async def summarise_period(self, summary: PeriodSummary) -> str:
+        """See the port."""
+        key = (summary.machine_number, summary.period)
+
+        def take() -> str:
+            known = self.summaries.setdefault(key, summary)
+            if known.request_id != summary.request_id:
+                raise refused("PERIOD_SUMMARISED")
+            if known != summary:
+                raise refused("REQUEST_ID_REUSED")
+            return f"summary-{summary.machine_number}-{summary.period}"
+
+        return await self._answer(Call("summarise_period", summary.tax_number), take)
 
     async def _answer(self, call: Call, effect: Callable[[], _T]) -> _T:
         self.in_flight += 1

@@ -1,0 +1,1 @@
+"""Alerts on their way to those who are not watching, over HTTP."""
