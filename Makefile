@@ -3,6 +3,8 @@
 PYTHON := .venv/bin/python
 CYCLES ?= 300
 ROWS ?= 1000000
+# Processes of the tests; a file's tests share one.
+JOBS ?= auto
 
 .PHONY: help setup test-tools demo serve console screenshots test crash plans bench bench-hsm lint \
 	format gen clean
@@ -29,7 +31,7 @@ screenshots: setup ## Take the pictures of docs/images from a running system
 	@$(PYTHON) -m sandbox screenshots
 
 test: setup test-tools ## Run all tests
-	@$(PYTHON) -m pytest -q
+	@$(PYTHON) -m pytest -q -n $(JOBS) --dist loadscope
 
 crash: setup ## Kill a gateway under load CYCLES times (300) and audit it after each
 	@$(PYTHON) -m tests.faults.campaign --cycles $(CYCLES)

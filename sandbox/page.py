@@ -47,17 +47,18 @@ def _serve(screen: Screen, system: System, console_listen: str) -> int:
         taxpayers = register_samples(connection)
         places = counters(taxpayers)
         stock_up(connection, places, low=_STOCK_LOW, count=_STOCK)
-        console = _console(system, console_listen)
+        page = console(system, console_listen)
         try:
-            screen.line(f"console: http://{console.start()}/")
+            screen.line(f"console: http://{page.start()}/")
             screen.line(f"gateway: {system.target} (log {system.layout.log('gateway')})")
             screen.line("Some invoices are issued every second. Ctrl-C stops everything.")
-            return _keep_busy(screen, system, console, Issuing(connection), _wanted(places))
+            return _keep_busy(screen, system, page, Issuing(connection), _wanted(places))
         finally:
-            console.stop()
+            page.stop()
 
 
-def _console(system: System, listen: str) -> Process:
+def console(system: System, listen: str) -> Process:
+    """The page's process before a gateway, not started."""
     command = [sys.executable, "-m", "console", "--target", system.target, "--listen", listen]
     return Process("console", command, log=system.layout.log("console"))
 
@@ -73,13 +74,13 @@ def _wanted(places: list[Counter]) -> Iterator[IssueInvoiceRequest]:
 def _keep_busy(
     screen: Screen,
     system: System,
-    console: Process,
+    page: Process,
     issuing: Issuing,
     wanted: Iterator[IssueInvoiceRequest],
 ) -> int:
     """Issue a few invoices every turn; return when a server ended by itself."""
     while True:
-        for process in (system.gateway, system.simulator, system.finance, console):
+        for process in (system.gateway, system.simulator, system.finance, page):
             if process.exit_status is not None:
                 screen.note(f"console: the {process.name} has ended; see its log")
                 return 1

@@ -166,6 +166,9 @@ class Audit:
         if signed.key_id not in self._keys:
             found = platform.get(name=name)
             certificate = found.certificate or found.void_certificate
+            if not certificate:  # what was answered as signed is not there
+                self.tally.add("unsigned", name)
+                return
             public = load_der_x509_certificate(certificate).public_key()
             assert isinstance(public, ec.EllipticCurvePublicKey)
             self._keys[signed.key_id] = public

@@ -38,6 +38,7 @@ HOUR_S = 3600.0
 SURVEY_S = 120.0
 _ROUND_TRIP_S = (0.01, 0.02)
 _TIMEOUT_S = 600.0
+_LINE_COUNT = 2  # of the invoices that are issued; the amounts below are the invoices'
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class Outage:
             return
         now = self.clock.now()
         wanted = [
-            building.a_reservation(f"r-{self.issued_count + place}", net_fen=net_fen)
+            building.a_reservation(f"r-{self.issued_count + place}", net_fen=net_fen // _LINE_COUNT)
             for place in range(count)
         ]
         reserved = (await building.commit(self.ledger, (), wanted, now=now)).reserved
