@@ -45,6 +45,10 @@ _ELSEWHERE_POLL_S = 0.05
 # A clamp of the issue time beyond this is worth an operator's look.
 _CLAMP_WARNING_S = 5.0
 
+_GATHER_FROM = 8
+_GATHER_S = 0.0001
+_GATHER_S_MAX = 0.006
+
 _Place = tuple[str, str, str]
 """(tenant, tax number, machine number): what one key signs for."""
 
@@ -87,6 +91,7 @@ class Issuer:
         self._follower_count = 0
         self.admission = Admission(count_max=waiting_count_max, in_work=self._in_work)
         self._work = asyncio.Event()
+        self._gathered = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._closing = False
@@ -144,7 +149,7 @@ class Issuer:
         self._running[job.key] = job
         self._waiting.append(job)
         self._quiet.clear()
-        self._work.set()
+        self._arrived()
 
     def _follower_ended(self, _: Waiter) -> None:
         self._follower_count -= 1
@@ -205,7 +210,30 @@ class Issuer:
             await self._work.wait()
             self._work.clear()
             while self._signed or self._waiting:
+                await self._gather()
                 await self._commit()
+
+    async def _gather(self) -> None:
+        """Let a group grow while others are at the device: a commit costs as much as thirty rows in it.
+
+        Whoever is alone waits for nobody.
+        """
+        running = len(self._running)
+        if running < _GATHER_FROM or self._here() >= min(running, self._group_count_max):
+            return
+        self._gathered.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(_GATHER_S_MAX, running * _GATHER_S)):
+                await self._gathered.wait()
+
+    def _here(self) -> int:
+        return len(self._signed) + len(self._waiting)
+
+    def _arrived(self) -> None:
+        """Something is to be committed."""
+        self._work.set()
+        if self._here() >= min(len(self._running), self._group_count_max):
+            self._gathered.set()
 
     async def _commit(self) -> None:
         """One group: settle what is signed, reserve what has arrived, hand out the outcome."""
@@ -326,7 +354,7 @@ class Issuer:
             (job, _settlement(entry, signature, key.key_id, job.traceparent))
             for (job, entry), signature in zip(pairs, signatures, strict=True)
         )
-        self._work.set()
+        self._arrived()
         return len(pairs)
 
     # --- outcomes -----------------------------------------------------------------------

@@ -21,7 +21,7 @@ from ledger.values import fetch_one
 APPLICATION_ID = 0x74617863
 
 # A hot-path statement has up to nine lengths (see bulk.py); all others fit beside them.
-_STATEMENTS = 256
+_STATEMENTS = 512
 _BUSY_MS = 5_000
 
 

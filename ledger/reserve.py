@@ -19,7 +19,8 @@ from ledger.meters import clock_fault
 from ledger.records import Reservation, Reserved
 from ledger.reds import look_up
 from ledger.rows import entry_by_id
-from ledger.taking import Counter, CounterName, Taking
+from ledger.segments import read_segment
+from ledger.taking import Counter, CounterName, OpenSegment, Taking
 from ledger.values import Value
 from quota.offline import MeterState, OfflineLimits
 
@@ -40,13 +41,23 @@ SELECT w.column1, w.column2, w.column3, t.tenant, t.version, p.machine_number, m
        min(ifnull(t.count_max, o.count_max), ifnull(o.count_max, t.count_max)),
        min(ifnull(t.lock_day, o.lock_day), ifnull(o.lock_day, t.lock_day)),
        m.unuploaded_count, m.unuploaded_amount_fen, m.oldest_issue_time, m.open_period,
-       m.summarised_at
+       m.summarised_at, g.issue_deadline, s.segment_id, s.code, s.prefix, s.width, s.first, s.count,
+       s.next, s.returning_count, s.returned_count
   FROM (VALUES {rows}) AS w
   JOIN taxpayer AS t ON t.tax_number = w.column1
   LEFT JOIN offline_control AS o ON o.tax_number = w.column1
   LEFT JOIN point AS p ON p.tax_number = w.column1 AND p.point = w.column2
   LEFT JOIN meter AS m
     ON m.tax_number = w.column1 AND m.machine_number = p.machine_number AND m.type = w.column3
+  LEFT JOIN segment AS s
+    ON s.segment_id = (SELECT f.segment_id
+                         FROM segment AS f INDEXED BY segment_available
+                        WHERE f.tax_number = w.column1 AND f.type = w.column3
+                          AND f.point = w.column2
+                          AND f.next < f.first + f.count - f.returning_count - f.returned_count
+                        ORDER BY f.segment_id
+                        LIMIT 1)
+  LEFT JOIN stock_grant AS g ON g.grant_number = s.grant_number
 """,
     column_count=3,
 )
@@ -229,7 +240,8 @@ def _counters(
             meter_id=row[6],
             issue_time_min=row[7] or 0,
             limits=limits,
-            state=None if row[6] is None else _state(*row[13:]),
+            state=None if row[6] is None else _state(*row[13:18]),
+            first=None if row[19] is None else OpenSegment(read_segment(row[19:]), row[18]),
         )
         group.next_invoice_id = row[8] + 1
     return counters

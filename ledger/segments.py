@@ -117,14 +117,14 @@ def open_segments(
     Oldest assigned first; what is past its day is passed over.
     """
     # Each has at least one number left, so more than `count` of them are never needed.
-    return map(_segment, fetch(connection, _OPEN, (*counter, day, count)))
+    return map(read_segment, fetch(connection, _OPEN, (*counter, day, count)))
 
 
 def expired_segments(
     connection: apsw.Connection, counter: tuple[str, int, str], day: str, count: int
 ) -> Iterator[Segment]:
     """Return what a counter has and may not issue any more on a day, oldest assigned first."""
-    return map(_segment, fetch(connection, _EXPIRED, (*counter, day, count)))
+    return map(read_segment, fetch(connection, _EXPIRED, (*counter, day, count)))
 
 
 def expired_level(
@@ -137,20 +137,20 @@ def expired_level(
 
 def pool(connection: apsw.Connection, tax_number: str, type_code: str, day: str) -> list[Segment]:
     """Return the pool's parts of a type that may be issued on ``day``, oldest grant first."""
-    return list(map(_segment, fetch(connection, _POOL, (tax_number, type_code, day))))
+    return list(map(read_segment, fetch(connection, _POOL, (tax_number, type_code, day))))
 
 
 def at_point(
     connection: apsw.Connection, tax_number: str, point: int, type_code: str
 ) -> list[Segment]:
     """Return what a point has left of a type, newest assigned first."""
-    return list(map(_segment, fetch(connection, _NEWEST_FIRST, (tax_number, point, type_code))))
+    return list(map(read_segment, fetch(connection, _NEWEST_FIRST, (tax_number, point, type_code))))
 
 
 def segment_of(connection: apsw.Connection, tax_number: str, segment_id: int) -> Segment | None:
     """Return a taxpayer's segment; None when it has no such one."""
     rows = fetch(connection, _OWN, (segment_id, tax_number))
-    return _segment(rows[0]) if rows else None
+    return read_segment(rows[0]) if rows else None
 
 
 def move(connection: apsw.Connection, cut: Cut, point: int | None) -> int:
@@ -246,7 +246,8 @@ def _level(row: Row, so_far: StockLevelRecord | None, day: str) -> StockLevelRec
     )
 
 
-def _segment(row: Row) -> Segment:
+def read_segment(row: Row) -> Segment:
+    """Return the segment that a row of ``_SEGMENT``'s columns tells of."""
     return Segment(
         segment_id=row[0],
         code=row[1],

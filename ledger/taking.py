@@ -24,7 +24,7 @@ from ledger.values import Value
 from quota.budget import Budget, Whose
 from quota.offline import MeterState, OfflineLimits
 from quota.period import day_of, period_of
-from stock.segment import take_across
+from stock.segment import Segment, take_across
 
 _BIND = Bulk(
     "INSERT INTO request_id (tenant, request_id, action, invoice_id) VALUES {rows}", column_count=4
@@ -49,10 +49,18 @@ class CounterName(NamedTuple):
     type: str
 
 
+class OpenSegment(NamedTuple):
+    """A segment with numbers left, and the last day of its grant, ``""`` for none."""
+
+    segment: Segment
+    issue_deadline: str
+
+
 class Counter(NamedTuple):
     """Where a point issues one type: its taxpayer, device and meter, as the group found them.
 
     Nothing is dated before ``issue_time_min``: that is the last issue time, or the end of a closed month.
+    ``first`` is what its next number comes from, unless that is past its day.
     """
 
     name: CounterName
@@ -63,6 +71,16 @@ class Counter(NamedTuple):
     issue_time_min: int
     limits: OfflineLimits
     state: MeterState | None
+    first: OpenSegment | None
+
+    def segments(self, connection: apsw.Connection, day: str, count: int) -> list[Segment]:
+        """What the next ``count`` numbers come from on ``day``, oldest assigned first."""
+        if self.first is None:
+            return []
+        segment, deadline = self.first
+        if segment.available_count >= count and (not deadline or deadline >= day):
+            return [segment]
+        return list(open_segments(connection, self.name, day, count))
 
 
 @dataclass(slots=True)
@@ -99,7 +117,7 @@ class Taking:
         name = counter.name
         issue_time = max(int(self.now), counter.issue_time_min)
         day = day_of(issue_time)
-        segments = list(open_segments(connection, name, day, len(takers)))
+        segments = counter.segments(connection, day, len(takers))
         left = sum(segment.available_count for segment in segments)
         takers = list(self._admitted(self._budget(counter, issue_time), takers, left))
         waiting = iter(takers)

@@ -27,7 +27,6 @@ HOT_STATEMENTS = [
     "INSERT INTO change",
     "SELECT tenant, request_id, invoice_id",
     "SELECT w.column1, w.column2, w.column3, t.tenant",
-    "SELECT segment_id",
     "INSERT INTO request_id",
     "INSERT INTO invoice",
     "INSERT INTO content",
