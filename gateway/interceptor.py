@@ -1,13 +1,20 @@
-"""What every call passes through, in one interceptor: identity, deadline, error mapping, one log line.
+"""What every call passes through: identity, drain, error mapping, one log line, its count and its span.
 
-One instead of several because each interceptor costs a handler rebuilt per call in grpc.aio;
-here the wrapped handler is made once per method and kept.
+Handlers are wrapped once, where they are registered. An interceptor of grpc.aio is asked for each call
+through a chain of coroutines, and all services are tried in turn; here a call costs one look-up.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -62,19 +69,36 @@ class _Readable:
         return message
 
 
-class Interceptor(grpc.aio.ServerInterceptor):
-    """Wraps every handler. ``drain`` makes it refuse new work.
+class Interceptor(grpc.GenericRpcHandler):
+    """All handlers, wrapped. ``drain`` makes it refuse new work.
 
+    Generated code registers with it as with a server; then the server gets it as its one handler.
     ``draining`` is set from then on, for handlers that would otherwise run as long as their callers.
     """
 
     def __init__(self, measures: Measures | None = None, tracer: Tracer | None = None) -> None:
         self._tracer = tracer
         self._measures = measures or Measures()
-        self._wrapped: dict[str, _Handler] = {}
+        self._handlers: dict[str, _Handler] = {}
         self.draining = asyncio.Event()
         self._running_count = 0
         self._idle = asyncio.Event()
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """What generated code calls first; the same handlers come once more, with their names."""
+
+    def add_registered_method_handlers(
+        self, service: str, handlers: Mapping[str, _Handler]
+    ) -> None:
+        """Wrap the handlers of a service, by the names of their methods."""
+        for name, handler in handlers.items():
+            method = f"/{service}/{name}"
+            plain = method.startswith(_ALWAYS)
+            self._handlers[method] = handler if plain else self._wrap(method, handler)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler | None:
+        """Answer the wrapped handler of the method that is called; None when there is none."""
+        return self._handlers.get(handler_call_details.method)
 
     def drain(self) -> None:
         """From now on refuse every call with SHUTTING_DOWN; running ones go on."""
@@ -87,21 +111,6 @@ class Interceptor(grpc.aio.ServerInterceptor):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._idle.wait()
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
-        """Answer the wrapped handler of the method that is called."""
-        method = handler_call_details.method
-        wrapped = self._wrapped.get(method)
-        if wrapped is None:
-            handler = await continuation(handler_call_details)
-            if handler is None or method.startswith(_ALWAYS):
-                return handler
-            wrapped = self._wrapped[method] = self._wrap(method, handler)
-        return wrapped
 
     def _wrap(self, method: str, handler: _Handler) -> _Handler:
         if handler.unary_unary:

@@ -2,8 +2,8 @@
 
 One committer owns the order. Each of its rounds is one transaction that settles what has been
 signed meanwhile and then reserves what has arrived meanwhile; signing runs beside it, outside any
-transaction. Nothing waits for a group to fill: while one commit is under way the next group
-gathers by itself.
+transaction. While one commit is under way the next group gathers by itself; under load it also
+waits for what is at the device, milliseconds at most. Whoever is alone waits for nobody.
 
 A caller only waits for the outcome. It may hang up at any moment: the work belongs to the issuer.
 A crash between reserve and settle leaves a RESERVED row with the content to be signed; the sweep
@@ -45,6 +45,8 @@ _ELSEWHERE_POLL_S = 0.05
 # A clamp of the issue time beyond this is worth an operator's look.
 _CLAMP_WARNING_S = 5.0
 
+# A commit costs as much as thirty invoices in it. With so many in work it waits for those at the
+# device, a moment for each, since those that arrive meanwhile come along too.
 _GATHER_FROM = 8
 _GATHER_S = 0.0001
 _GATHER_S_MAX = 0.006
@@ -214,10 +216,7 @@ class Issuer:
                 await self._commit()
 
     async def _gather(self) -> None:
-        """Let a group grow while others are at the device: a commit costs as much as thirty rows in it.
-
-        Whoever is alone waits for nobody.
-        """
+        """Let a group grow while others are at the device, for at most ``_GATHER_S_MAX``."""
         running = len(self._running)
         if running < _GATHER_FROM or self._here() >= min(running, self._group_count_max):
             return

@@ -1,6 +1,7 @@
 """The gRPC server: where it listens, how large a message is, and in which order it stops."""
 
 import socket
+from typing import cast
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
@@ -46,7 +47,7 @@ class Serving:
         self._clock = parts.clock
         self._hubs = (workings.reading.hub, workings.desk.hub, workings.desk.alert_hub)
         self._interceptor = Interceptor(parts.measures, parts.tracer)
-        self._server = grpc.aio.server(interceptors=[self._interceptor], options=_OPTIONS)
+        self._server = grpc.aio.server(options=_OPTIONS)
         health_servicer = health.aio.HealthServicer()
         self._readiness = Readiness(
             servicer=health_servicer,
@@ -57,10 +58,13 @@ class Serving:
             clock=parts.clock,
             vitals=workings.desk.vitals,
         )
-        add_servicers(self._server, parts, workings, draining=self._interceptor.draining)
-        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, self._server)
+        # To generated code it is a server: all that code does is register handlers by name.
+        registrar = cast("grpc.aio.Server", self._interceptor)
+        add_servicers(registrar, parts, workings, draining=self._interceptor.draining)
+        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, registrar)
         names = (*NEEDS, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        reflection.enable_server_reflection(names, registrar)
+        self._server.add_generic_rpc_handlers((self._interceptor,))
 
     def ready(self) -> dict[str, bool]:
         """Which service is ready; ``""`` is the whole. From any thread."""

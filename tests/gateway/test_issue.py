@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import issue
 from gateway.job import Issued, StaleTaxpayer
 from hsm.port import DeviceKey
 from hsm.verify import verify
@@ -411,6 +412,43 @@ async def test_a_settle_rides_with_the_next_reserve(tmp_path: Path) -> None:
         await asyncio.gather(signing, committing, arrived)
 
         assert desk.ledger.groups[:3] == [(0, 1), (0, 1), (1, 1)]
+
+
+async def test_under_load_a_group_waits_for_what_is_at_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Longer than the test may take: only the arrival of all others ends the wait.
+    monkeypatch.setattr(issue, "_GATHER_S", 60.0)
+    monkeypatch.setattr(issue, "_GATHER_S_MAX", 60.0)
+    async with open_desk(tmp_path) as desk:
+        desk.signer.hold()
+        at_device = [desk.issuer.submit(reservation(f"a{index}")) for index in range(16)]
+        await desk.signer.asked.wait()
+        arriving = []
+        for index in range(4):
+            arriving.append(desk.issuer.submit(reservation(f"b{index}")))
+            await asyncio.sleep(0)
+        desk.signer.release()
+        await asyncio.wait_for(asyncio.gather(*at_device, *arriving), 30)
+
+        assert desk.ledger.groups[:2] == [(0, 16), (16, 4)]
+
+
+async def test_a_few_wait_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issue, "_GATHER_S", 60.0)
+    monkeypatch.setattr(issue, "_GATHER_S_MAX", 60.0)
+    async with open_desk(tmp_path) as desk:
+        desk.signer.hold()
+        waiters = [desk.issuer.submit(reservation(f"a{index}")) for index in range(6)]
+        await desk.signer.asked.wait()
+        desk.ledger.hold("after")
+        waiters.append(desk.issuer.submit(reservation("b")))
+        await asyncio.wait_for(desk.ledger.held.wait(), 30)
+        desk.ledger.release()
+        desk.signer.release()
+        await asyncio.wait_for(asyncio.gather(*waiters), 30)
+
+        assert desk.ledger.groups[:2] == [(0, 6), (0, 1)]
 
 
 def _hold(desk: Desk, step: str) -> tuple[Callable[[], None], asyncio.Event]:
