@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import apsw
+import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -106,6 +107,12 @@ class Desk:
         return stirred
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger gives up at once: whoever waits for a lock waits in real time."""
+    monkeypatch.setattr("ledger.opening._BUSY_MS", 1)
+
+
 def life(change: AlertChangeRecord) -> tuple[str, str, float]:
     return change.what, change.alert.place.kind, change.at
 
@@ -115,8 +122,6 @@ async def a_desk(folder: Path) -> AsyncIterator[Desk]:
     path = folder / "ledger.db"
     ledger, clock, pager = inline_ledger(path), VirtualClock(), Pager()
     await ledger.start(building.WORKER, clock.now())
-    # Whoever waits for the lock waits in real time.
-    await ledger._write(lambda connection: connection.set_busy_timeout(0))
     hub = ChangeHub(1, watch_count_max_per_taxpayer=1)
     engine = AlertEngine(ledger=ledger, hub=hub, delivery=pager, clock=clock, tenant=TENANT)
     with hub.listening(ALERTS) as listener, capture_logs() as logged:
