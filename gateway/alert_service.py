@@ -129,7 +129,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             dry_run=request.validate_only,
         )
         if not request.validate_only:
-            await self._engine.refresh()
+            self._engine.refresh()
         return pb2.AcknowledgeAlertResponse(alert=wire.alert(alert), replayed=replayed)
 
     async def GetAlertThresholds(

@@ -69,14 +69,27 @@ _PERIOD_PATIENCE_S: Final = 600.0
 _SKEW_S: Final = 300.0
 _SKEW_CRITICAL_S: Final = 1800.0
 _CLAMP_S: Final = 5.0
+# Its invoices go to the finance department, all others to the tax authority.
+_FINANCE_TYPE: Final = "D01"
 # So many points of one taxpayer and type have an alert each; those beyond share one.
 _POINT_COUNT_MAX: Final = 50
 
 
 def conditions(survey: Survey, thresholds: Thresholds) -> dict[AlertPlace, Condition]:
     """Return what is wrong, by place."""
-    found = chain(_of_gateway(survey), _of_taxpayers(survey, thresholds))
-    return {one.place: one for one in found}
+    return {one.place: one for one in chain.from_iterable(by_steps(survey, thresholds))}
+
+
+def by_steps(survey: Survey, thresholds: Thresholds) -> Iterator[list[Condition]]:
+    """Yield what is wrong with one taxpayer after the other, and at last with the gateway.
+
+    Each step looks at one taxpayer alone, so whoever takes them may pause between any two.
+    """
+    first = _FirstLimits()
+    for line in survey.taxpayers.values():
+        first.look(line)
+        yield [one for look in _OF_TAXPAYER for one in look(line, thresholds, survey)]
+    yield list(_of_gateway(survey, first))
 
 
 def in_force(set_: AlertThresholdsRecord, limits: OfflineLimits) -> AlertThresholdsRecord:
@@ -94,18 +107,40 @@ def in_force(set_: AlertThresholdsRecord, limits: OfflineLimits) -> AlertThresho
     )
 
 
-def _of_taxpayers(survey: Survey, thresholds: Thresholds) -> Iterator[Condition]:
-    for line in survey.taxpayers.values():
-        for look in _OF_TAXPAYER:
-            yield from look(line, thresholds, survey)
-
-
 # --- the gateway as a whole ---------------------------------------------------------------
 
 
-def _of_gateway(survey: Survey) -> Iterator[Condition]:
-    yield from _away(survey, survey.authority_lost_at, office="tax", type_code="")
-    yield from _away(survey, survey.finance_lost_at, office="finance", type_code="D01")
+@dataclass(slots=True)
+class _FirstLimits:
+    """When the first limit of anybody stops issuing, at each office, as things go."""
+
+    tax: float | None = None
+    finance: float | None = None
+
+    def look(self, line: TaxpayerLine) -> None:
+        """Take one taxpayer's limits into account."""
+        for meter in line.meters:
+            if not meter.unuploaded_count:
+                continue
+            for outlook in meter.limits:
+                at = outlook.reached_at
+                if at is None or outlook.use.limit is Limit.SUMMARY_AGE:
+                    continue
+                if meter.type == _FINANCE_TYPE:
+                    self.finance = at if self.finance is None else min(at, self.finance)
+                else:
+                    self.tax = at if self.tax is None else min(at, self.tax)
+
+
+def _of_gateway(survey: Survey, first: _FirstLimits) -> Iterator[Condition]:
+    yield from _away(survey, survey.authority_lost_at, first.tax, office="tax", type_code="")
+    yield from _away(
+        survey,
+        survey.finance_lost_at,
+        first.finance,
+        office="finance",
+        type_code=_FINANCE_TYPE,
+    )
     if not survey.signing_available:
         yield Condition(place=AlertPlace("HSM_UNAVAILABLE"), severity=Severity.CRITICAL)
     if not survey.ledger_writable:
@@ -114,21 +149,15 @@ def _of_gateway(survey: Survey) -> Iterator[Condition]:
 
 
 def _away(
-    survey: Survey, lost_at: float | None, *, office: str, type_code: str
+    survey: Survey,
+    lost_at: float | None,
+    nearest: float | None,
+    *,
+    office: str,
+    type_code: str,
 ) -> Iterator[Condition]:
     if lost_at is None or survey.at - lost_at < _AWAY_S:
         return
-    nearest = min(
-        (
-            outlook.reached_at
-            for line in survey.taxpayers.values()
-            for meter in line.meters
-            if meter.unuploaded_count and (meter.type == "D01") == (type_code == "D01")
-            for outlook in meter.limits
-            if outlook.reached_at is not None and outlook.use.limit is not Limit.SUMMARY_AGE
-        ),
-        default=None,
-    )
     near = nearest is not None and nearest - survey.at < _AWAY_SERIOUS_S
     yield Condition(
         place=AlertPlace("AUTHORITY_UNREACHABLE", type=type_code),

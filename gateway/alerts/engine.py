@@ -3,6 +3,9 @@
 What stands is read from the ledger each time, so that an acknowledgement, a restart or another process
 shows. While the ledger cannot be written what has to be said is kept here, logged and delivered from
 memory once, and stored with its true times as soon as it can be.
+
+However many taxpayers there are, between a few of them the next calls have their turn, and what is stored
+is stored a few at a time: whoever issues waits for neither.
 """
 
 import asyncio
@@ -14,12 +17,13 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.alerts.conditions import conditions
+from gateway.alerts.conditions import Condition, by_steps
 from gateway.alerts.hysteresis import Hysteresis
 from gateway.change_hub import ChangeHub
 from gateway.clock import Clock
 from gateway.desk.survey import Survey
 from gateway.desk.wire import NONE_STANDING, Standing
+from gateway.turns import in_turns
 from invoice.errors import LedgerUnavailable
 from ledger.alert_records import (
     AlertChangeRecord,
@@ -31,6 +35,12 @@ from ledger.alert_records import (
 from ledger.port import Ledger
 
 log = structlog.get_logger()
+
+# Between two turns of everybody else: a few milliseconds' work.
+_TAXPAYERS_A_TURN: Final = 20
+_ALERTS_A_TURN: Final = 100
+# In one transaction: whoever issues waits for it.
+_STORED_AT_ONCE: Final = 100
 
 ALERTS: Final = "alerts"
 """What a watch of alerts listens to in its hub."""
@@ -116,28 +126,33 @@ class AlertEngine:
     async def judge(self, survey: Survey) -> None:
         """Bring the alerts up to date with a survey."""
         await self._read()
-        found = conditions(survey, self._thresholds)
-        news = self._hysteresis.judge(self._standing.values(), found, survey.at)
+        found: dict[AlertPlace, Condition] = {}
+        async for some in in_turns(by_steps(survey, self._thresholds), _TAXPAYERS_A_TURN):
+            found.update((one.place, one) for one in some)
+        steps = self._hysteresis.by_steps(self._standing, found, survey.at)
+        news = [said async for said in in_turns(steps, _ALERTS_A_TURN) if said is not None]
         if news or self._unstored:
             await self._store(news)
-        self._count()
+        await self._count()
 
-    async def refresh(self) -> None:
-        """Look again at what stands: somebody has acknowledged something."""
-        await self._read()
-        self._count()
+    def refresh(self) -> None:
+        """Look again at what stands: somebody has acknowledged something. Cheap, as :meth:`hear`."""
+        self._stirred.set()
         self._hub.stir((ALERTS,))
         self._delivery.wake()
 
     async def _forever(self) -> None:
+        """The only one that changes what stands: a judgement pauses, and is never in two places."""
         while True:
             await self._stirred.wait()
             self._stirred.clear()
-            survey = self._survey
-            if survey is None:
-                continue
+            survey, self._survey = self._survey, None
             try:
-                await self.judge(survey)
+                if survey is None:
+                    await self._read()
+                    await self._count()
+                else:
+                    await self.judge(survey)
             except Exception:  # a bug ends one round, not all
                 log.exception("alert.bug")
 
@@ -151,29 +166,44 @@ class AlertEngine:
         except LedgerUnavailable as error:
             log.warning("alert.waiting", cause=error.message)
             return
-        self._standing = {alert.place: alert for alert in standing}
+        turns = in_turns(standing, _ALERTS_A_TURN)
+        self._standing = {alert.place: alert async for alert in turns}
 
     async def _store(self, news: Sequence[AlertNews]) -> None:
         waiting = [*self._unstored, *news]
-        try:
-            stored = await self._ledger.store_alerts(
-                self._tenant, waiting, targets=self._delivery.targets
-            )
-        except LedgerUnavailable as error:
-            log.warning("alert.unstored", count=len(waiting), cause=error.message)
-            for one in news:
-                self._remember(one)
-            self._unstored = waiting
-            return
         # What was kept in memory has been told before.
+        told_count = len(self._unstored)
         told = {(one.what, one.place, one.at) for one in self._unstored}
-        self._unstored = []
-        for change in stored:
-            if (change.what, change.alert.place, change.at) not in told:
-                _tell(change)
-        await self._read()
+        for begin in range(0, len(waiting), _STORED_AT_ONCE):
+            try:
+                stored = await self._ledger.store_alerts(
+                    self._tenant,
+                    waiting[begin : begin + _STORED_AT_ONCE],
+                    targets=self._delivery.targets,
+                )
+            except LedgerUnavailable as error:
+                log.warning("alert.unstored", count=len(waiting) - begin, cause=error.message)
+                unsaid = waiting[max(begin, told_count) :]
+                async for one in in_turns(unsaid, _ALERTS_A_TURN):
+                    self._remember(one)
+                self._unstored = waiting[begin:]
+                break
+            for change in stored:
+                self._stand(change.alert)
+                if (change.what, change.alert.place, change.at) not in told:
+                    _tell(change)
+        else:
+            self._unstored = []
+            await self._read()
         self._hub.stir((ALERTS,))
         self._delivery.wake()
+
+    def _stand(self, alert: AlertRecord) -> None:
+        """Let it stand, or end, as it does in the ledger or will."""
+        if alert.state == "RESOLVED":
+            self._standing.pop(alert.place, None)
+        else:
+            self._standing[alert.place] = alert
 
     def _remember(self, news: AlertNews) -> None:
         """Let it stand, or end, in memory; say it, since nobody else can."""
@@ -193,23 +223,22 @@ class AlertEngine:
             updated_at=news.at,
             resolved_at=news.at if news.what == "RESOLVED" else None,
         )
-        if news.what == "RESOLVED":
-            self._standing.pop(news.place, None)
-        else:
-            self._standing[news.place] = alert
+        self._stand(alert)
         change = AlertChangeRecord(change_number=0, what=news.what, at=news.at, alert=alert)
         _tell(change)
         self._delivery.send_unstored(change)
 
-    def _count(self) -> None:
+    async def _count(self) -> None:
         by_taxpayer: defaultdict[str, list[AlertRecord]] = defaultdict(list)
         by_kind: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for alert in self._standing.values():
+        everybody = list(self._standing.values())
+        async for alert in in_turns(everybody, _ALERTS_A_TURN):
             by_taxpayer[alert.place.tax_number].append(alert)
             by_kind[alert.place.kind][alert.severity] += 1
+        counted = in_turns(by_taxpayer.items(), _ALERTS_A_TURN)
         self.counts = Counts(
-            {tax_number: _counted(found) for tax_number, found in by_taxpayer.items()},
-            _counted(list(self._standing.values())),
+            {tax_number: _counted(found) async for tax_number, found in counted},
+            _counted(everybody),
             by_kind,
         )
 

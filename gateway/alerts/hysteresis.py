@@ -6,7 +6,7 @@ anew when it has moved by more than ten minutes and a tenth of what is left, eve
 once when half of the time that was left is gone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gateway.alerts.conditions import Condition, Severity
@@ -28,25 +28,32 @@ class Hysteresis:
 
     def judge(
         self,
-        standing: Iterable[AlertRecord],
+        stands: Mapping[AlertPlace, AlertRecord],
         found: Mapping[AlertPlace, Condition],
         now: float,
     ) -> list[AlertNews]:
         """Return what has to be stored, in the order it is to be stored in."""
-        stands = {alert.place: alert for alert in standing}
-        news = []
+        return [said for said in self.by_steps(stands, found, now) if said is not None]
+
+    def by_steps(
+        self,
+        stands: Mapping[AlertPlace, AlertRecord],
+        found: Mapping[AlertPlace, Condition],
+        now: float,
+    ) -> Iterator[AlertNews | None]:
+        """Yield the same place by place: None where there is nothing to say.
+
+        All steps are taken, if with pauses; neither mapping changes meanwhile.
+        """
         for place, alert in stands.items():
             condition = found.get(place)
-            said = (
+            yield (
                 self._gone(alert, now) if condition is None else self._still(alert, condition, now)
             )
-            if said is not None:
-                news.append(said)
         for place, condition in found.items():
-            if place not in stands and condition.holds:
-                news.append(_said("RAISED", condition, now, now, condition.severity))
+            raised = place not in stands and condition.holds
+            yield _said("RAISED", condition, now, now, condition.severity) if raised else None
         self._forget(stands)
-        return news
 
     def _gone(self, alert: AlertRecord, now: float) -> AlertNews | None:
         since = self._gone_since.setdefault(alert.place, now)
