@@ -2,14 +2,14 @@
 
 from cryptography import x509
 
-from gateway import convert
+from gateway import convert, offline_wire
 from invoice.identifiers import device_name
 from invoice.period_content import TypeStatistics, facts
 from ledger.period_records import DeviceStatusRecord, MonthRecord, PeriodRecord, TypeMeterRecord
 from ledger.records import DeviceKeyRecord
-from quota.offline import Grade, LimitUse, OfflineLimits, uses, worst
+from quota.offline import LimitUse, OfflineLimits, uses, worst
 from quota.period import lock_time
-from taxcontrol.admin.v1 import device_service_pb2, offline_pb2, period_pb2
+from taxcontrol.admin.v1 import device_service_pb2, period_pb2
 
 
 def device(
@@ -27,7 +27,7 @@ def device(
         month_issued_count=record.month_issued_count,
         unuploaded_count=sum(meter.state.unuploaded_count for meter in record.meters),
         open_period=record.open_period,
-        grade=_grade(worst(tuple(found))),
+        grade=offline_wire.grade(worst(tuple(found))),
     )
     last_issue_time = max((meter.last_issue_time for meter in record.meters), default=0)
     if last_issue_time:
@@ -46,8 +46,8 @@ def monitored(
         invoice_limit_fen=meter.invoice_limit_fen,
         unuploaded_count=state.unuploaded_count,
         unuploaded_amount_fen=state.unuploaded_amount_fen,
-        limits=map(_limit_use, found),
-        grade=_grade(worst(found)),
+        limits=map(offline_wire.limit_use, found),
+        grade=offline_wire.grade(worst(found)),
     )
     if state.oldest_issue_time:
         wire.oldest_issue_time.CopyFrom(convert.timestamp(state.oldest_issue_time))
@@ -139,21 +139,3 @@ def _newest_first(key: DeviceKeyRecord) -> tuple[bool, float]:
 
 def _uses(limits: OfflineLimits, meter: TypeMeterRecord, now: float) -> tuple[LimitUse, ...]:
     return uses(limits, meter.state, max(int(now), meter.last_issue_time, meter.issue_time_min))
-
-
-def _limit_use(use: LimitUse) -> offline_pb2.LimitUse:
-    wire = offline_pb2.LimitUse(
-        limit=offline_pb2.LimitUse.Limit.Value(f"LIMIT_{use.limit}"),
-        most=use.most,
-        used=use.used,
-        left=use.left,
-        used_ppm=use.used_ppm,
-        grade=_grade(use.grade),
-    )
-    if use.limit_at is not None:
-        wire.limit_time.CopyFrom(convert.timestamp(use.limit_at))
-    return wire
-
-
-def _grade(grade: Grade) -> "offline_pb2.Grade.ValueType":
-    return offline_pb2.Grade.Value(f"GRADE_{grade.name}")

@@ -5,10 +5,10 @@ import apsw
 from ledger.bindings import bind, first_effect
 from ledger.period_records import DeviceName, DeviceStatusRecord, TypeMeterRecord
 from ledger.periods import check_device
-from ledger.records import Act, Binding, DeviceKeyRecord, TaxpayerRecord
+from ledger.records import Act, Binding, DeviceKeyRecord
 from ledger.taxpayers import taxpayer_of
 from ledger.values import fetch
-from quota.offline import MeterState, OfflineLimits
+from quota.offline import MeterState
 
 _PAGE = """
 SELECT d.tax_number, d.machine_number
@@ -32,9 +32,6 @@ SELECT ifnull(sum(invoice_count), 0)
   FROM month_total
  WHERE tax_number = ? AND machine_number = ? AND period = ? AND rate_ppm = -1
    AND what IN ('BLUE', 'RED')
-"""
-_LOWERED = """
-SELECT age_hours_max, amount_fen_max, count_max, lock_day FROM offline_control WHERE tax_number = ?
 """
 _RETIRE = """
 UPDATE device_key SET active = 0 WHERE tax_number = ? AND machine_number = ? AND active = 1
@@ -126,24 +123,9 @@ def _status(
             point.point for point in owner.points if point.machine_number == name.machine_number
         ),
         meters=meters,
-        limits=_limits(connection, owner),
+        limits=owner.limits_in_force,
         open_period=min((meter.state.open_period for meter in meters), default=""),
         month_issued_count=issued_count,
-    )
-
-
-def _limits(connection: apsw.Connection, owner: TaxpayerRecord) -> OfflineLimits:
-    rows = fetch(connection, _LOWERED, (owner.taxpayer.tax_number,))
-    if not rows:
-        return owner.offline_limits
-    age_hours_max, amount_fen_max, count_max, lock_day = rows[0]
-    return owner.offline_limits.lowered(
-        OfflineLimits(
-            age_hours_max=age_hours_max,
-            amount_fen_max=amount_fen_max,
-            count_max=count_max,
-            lock_day=lock_day,
-        )
     )
 
 
