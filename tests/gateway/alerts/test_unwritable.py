@@ -16,6 +16,7 @@ from structlog.typing import EventDict
 from gateway.alerts.engine import ALERTS, AlertEngine
 from gateway.change_hub import ChangeHub, Listener
 from gateway.desk.survey import Survey
+from gateway.desk.wire import frame
 from ledger.alert_records import AlertChangeRecord, AlertRecord
 from ledger.sqlite import SqliteLedger
 from tests.fakes import virtual_time
@@ -148,6 +149,7 @@ def test_it_is_said_from_memory_and_stored_once_with_its_times(tmp_path: Path) -
             ]
             assert unsaid == []
             assert shown.all.severities == {"CRITICAL": 1, "WARNING": 1}
+            assert frame(gateway(), shown.all).alerts.critical_count == 1
             assert shown.by_kind["LEDGER_UNWRITABLE"] == {"CRITICAL": 1}
             assert desk.logs() == [(what, kind) for what, kind, _ in meanwhile]
             assert desk.pager.unstored == meanwhile
