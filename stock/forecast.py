@@ -21,6 +21,9 @@ _LEVEL_HOURS: Final = 3
 _LEVEL_DAMPING: Final = 10.0
 _LEVEL_MIN: Final = 0.25
 _LEVEL_MAX: Final = 4.0
+# A rate is not told from less than this, or from the time in which so few were taken.
+_BRIEF_HOURS: Final = 0.25
+_BRIEF_COUNT: Final = 2.5
 # Unsigned and four bytes wide: more than there are numbers of a type.
 _COUNT: Final = "I"
 _COUNT_SIZE: Final = array(_COUNT).itemsize
@@ -158,7 +161,11 @@ def _recent(burn: Burn, hour: int, left: float) -> float:
     """Numbers an hour at the recent rate: of the hours counted, three at most."""
     first = max(burn.first_hour, hour - _LEVEL_HOURS)
     taken = sum(burn.taken.get(one, 0) for one in range(first, hour + 1))
-    return taken / max(hour - first + 1 - left, 1 / 60)
+    if not taken:
+        return 0.0
+    # One number in the first minute is no sixty an hour; a hundred are a rush.
+    brief = min(_BRIEF_HOURS, _BRIEF_COUNT / taken)
+    return taken / max(hour - first + 1 - left, brief)
 
 
 def _weekend(hour: int) -> bool:

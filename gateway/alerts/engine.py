@@ -231,14 +231,17 @@ class AlertEngine:
     async def _count(self) -> None:
         by_taxpayer: defaultdict[str, list[AlertRecord]] = defaultdict(list)
         by_kind: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        everybody = list(self._standing.values())
-        async for alert in in_turns(everybody, _ALERTS_A_TURN):
+        severities: Counter[str] = Counter()
+        acknowledged_count = 0
+        async for alert in in_turns(list(self._standing.values()), _ALERTS_A_TURN):
             by_taxpayer[alert.place.tax_number].append(alert)
             by_kind[alert.place.kind][alert.severity] += 1
+            severities[alert.severity] += 1
+            acknowledged_count += alert.state == "ACKNOWLEDGED"
         counted = in_turns(by_taxpayer.items(), _ALERTS_A_TURN)
         self.counts = Counts(
             {tax_number: _counted(found) async for tax_number, found in counted},
-            _counted(everybody),
+            Standing(severities, acknowledged_count),
             by_kind,
         )
 

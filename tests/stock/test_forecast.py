@@ -46,6 +46,22 @@ def test_within_an_hour_the_part_of_it_that_has_passed_counts() -> None:
     assert found == pytest.approx(now + 600, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("taken", "available", "minutes"),
+    [(1, 59, 900), (10, 100, 150), (100, 400, 6), (1000, 400, 0.4)],
+)
+def test_a_first_number_is_no_rush_and_a_rush_is_told_in_its_first_minute(
+    taken: int, available: int, minutes: float
+) -> None:
+    now = MONDAY * HOUR_S + 20.0
+    burn = Burn(taken={MONDAY: taken}, first_hour=MONDAY)
+
+    found = empty_at(burn, available, now)
+
+    assert found is not None
+    assert (found - now) / 60 == pytest.approx(minutes, rel=0.1)
+
+
 def test_what_is_not_used_is_never_empty_and_what_is_empty_is_so_now() -> None:
     now = (MONDAY + 30) * HOUR_S
 

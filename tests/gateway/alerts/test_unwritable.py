@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -16,6 +17,8 @@ from structlog.typing import EventDict
 from gateway.alerts.engine import ALERTS, AlertEngine
 from gateway.change_hub import ChangeHub, Listener
 from gateway.desk.survey import Survey
+from gateway.desk.wire import frame
+from invoice.errors import LedgerUnavailable
 from ledger.alert_records import AlertChangeRecord, AlertRecord
 from ledger.sqlite import SqliteLedger
 from tests.fakes import virtual_time
@@ -148,6 +151,7 @@ def test_it_is_said_from_memory_and_stored_once_with_its_times(tmp_path: Path) -
             ]
             assert unsaid == []
             assert shown.all.severities == {"CRITICAL": 1, "WARNING": 1}
+            assert frame(gateway(), shown.all).alerts.critical_count == 1
             assert shown.by_kind["LEDGER_UNWRITABLE"] == {"CRITICAL": 1}
             assert desk.logs() == [(what, kind) for what, kind, _ in meanwhile]
             assert desk.pager.unstored == meanwhile
@@ -199,6 +203,49 @@ def test_what_begins_and_ends_while_it_is_away_is_on_record_with_both_times(tmp_
             changes = await desk.changes()
             assert len(changes) == len(set(changes)) == 4
             assert desk.pager.unstored == changes
+
+    virtual_time.run(story())
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_lost_in_the_middle_of_many_each_is_stored_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The second of three transactions fails: before its effect, or after it with the answer lost."""
+
+    async def story() -> None:
+        async with a_desk(tmp_path) as desk:
+            store, count = desk.ledger.store_alerts, 0
+
+            async def cut_off(*args: Any, **named: Any) -> Any:
+                nonlocal count
+                count += 1
+                if count == 2 and moment == "after":
+                    await store(*args, **named)
+                    raise LedgerUnavailable("the answer is lost")
+                if count == 2:
+                    desk.lock()
+                return await store(*args, **named)
+
+            monkeypatch.setattr(desk.ledger, "store_alerts", cut_off)
+            sellers = [
+                seller(tax_number=f"{number:018}", rejected_count=1) for number in range(250)
+            ]
+            await desk.engine.judge(gateway(*sellers, at=desk.clock.now()))
+            shown = desk.engine.counts.all.severities
+            stored_first = len(await desk.changes())
+            if moment == "before":
+                desk.unlock()
+            for _ in range(3):
+                await desk.clock.sleep(_LOOK_S)
+                await desk.engine.judge(gateway(*sellers, at=desk.clock.now()))
+
+            names = {one.place.tax_number for one in await desk.alerts()}
+            assert shown == {"WARNING": 250}
+            assert stored_first == (100 if moment == "before" else 200)
+            assert (len(await desk.alerts()), len(names)) == (250, 250)
+            assert len(await desk.changes()) == 250
+            assert len(desk.logs()) == 250
 
     virtual_time.run(story())
 
