@@ -48,7 +48,7 @@ def test_within_an_hour_the_part_of_it_that_has_passed_counts() -> None:
 
 @pytest.mark.parametrize(
     ("taken", "available", "minutes"),
-    [(1, 59, 900), (10, 100, 150), (100, 400, 6), (1000, 400, 0.4)],
+    [(1, 59, 900), (10, 100, 150), (100, 400, 6), (1000, 400, 0.133)],
 )
 def test_a_first_number_is_no_rush_and_a_rush_is_told_in_its_first_minute(
     taken: int, available: int, minutes: float
