@@ -145,6 +145,13 @@ def obstacle_of(
     if told_at < ends_at:
         return PeriodNotClosable(period, cause="NOT_OVER", message="it is not over")
     open_period = open_period_of(connection, name)
+    if period < open_period:
+        return PeriodNotClosable(
+            period,
+            cause="BEFORE_FIRST",
+            message=f"the device's first month is {open_period}",
+            next_period=open_period,
+        )
     if period != open_period:
         return PeriodNotClosable(
             period,

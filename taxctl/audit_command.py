@@ -25,7 +25,6 @@ _COLUMNS: Final = (
     Column("to which", fold=18, rank=1),
     Column("why", fold=14),
     Column("request id", rank=2),
-    Column("effect", fold=24, rank=3),
 )
 
 
@@ -46,7 +45,7 @@ def audit(
     ] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
 ) -> ExitCode:
-    """List what operators did, the newest first: who, what, when and why.
+    """List what operators did, the newest first: who, what, when and why; --json has the effects too.
 
     Exit code: 0 listed, 1 refused, 2 wrong usage, 3 the gateway was not reached, 4 it could not look
     now.
@@ -94,5 +93,4 @@ def _cells(record: AuditRecord) -> list[str]:
         record.target.removeprefix("taxpayers/"),
         record.reason,
         record.request_id,
-        record.detail,
     ]

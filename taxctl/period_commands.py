@@ -45,6 +45,7 @@ _IN_THE_WAY: Final = {
         " cause, then `taxctl upload retry {taxpayer}`"
     ),
     "OUT_OF_ORDER": mark("an earlier month has to come first: close {next_period}"),
+    "BEFORE_FIRST": mark("the device was not there yet: its first month is {next_period}"),
 }
 _LACKING: Final = mark(
     "the authority lacks {count} numbers ({numbers}): `taxctl upload list {taxpayer}`; the month stays"

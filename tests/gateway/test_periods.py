@@ -178,7 +178,10 @@ async def test_what_is_not_accepted_stands_in_the_way_and_is_counted(office: Mon
             "3",
         )
         assert (await desk.month(device, "2027-03")).state == period_pb2.Period.STATE_OPEN
-        order = await _refused(_summarise(desk, device, "2027-02"))
+        before = await _refused(_summarise(desk, device, "2027-02"))
+        assert (before.facts["cause"], before.facts["next_period"]) == ("BEFORE_FIRST", "2027-03")
+        await office.go_to("2027-05-02T09:00:00")
+        order = await _refused(_summarise(desk, device, "2027-04"))
         assert (order.facts["cause"], order.facts["next_period"]) == ("OUT_OF_ORDER", "2027-03")
         await asyncio.to_thread(office.simulator.set_faults)
         await desk.summarised(device, "2027-03")

@@ -214,8 +214,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PERIOD_NOT_CLOSABLE: _ErrorReason.ValueType  # 45
     """FAILED_PRECONDITION. The month cannot be summarised as it stands. Metadata: `period`, `cause`:
     `NOT_OVER` (the month is not over), `UNUPLOADED`, `RESERVED`, `REJECTED` (`count` of them; the
-    authority has not accepted all of it), `OUT_OF_ORDER` (`next_period` has to come first). Effect:
-    none.
+    authority has not accepted all of it), `OUT_OF_ORDER` (`next_period` has to come first),
+    `BEFORE_FIRST` (the device was not there yet: `next_period` is its first). Effect: none.
     """
     ERROR_REASON_ALERT_NOT_FOUND: _ErrorReason.ValueType  # 46
     """NOT_FOUND. No such alert. Metadata: `name`. Effect: none."""
@@ -428,8 +428,8 @@ ERROR_REASON_DEVICE_NOT_FOUND: ErrorReason.ValueType  # 44
 ERROR_REASON_PERIOD_NOT_CLOSABLE: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION. The month cannot be summarised as it stands. Metadata: `period`, `cause`:
 `NOT_OVER` (the month is not over), `UNUPLOADED`, `RESERVED`, `REJECTED` (`count` of them; the
-authority has not accepted all of it), `OUT_OF_ORDER` (`next_period` has to come first). Effect:
-none.
+authority has not accepted all of it), `OUT_OF_ORDER` (`next_period` has to come first),
+`BEFORE_FIRST` (the device was not there yet: `next_period` is its first). Effect: none.
 """
 ERROR_REASON_ALERT_NOT_FOUND: ErrorReason.ValueType  # 46
 """NOT_FOUND. No such alert. Metadata: `name`. Effect: none."""
