@@ -6,8 +6,8 @@ ROWS ?= 1000000
 # Processes of the tests; a file's tests share one.
 JOBS ?= auto
 
-.PHONY: help setup test-tools demo serve console screenshots test crash plans bench bench-hsm lint \
-	format gen clean
+.PHONY: help setup test-tools demo serve console screenshots test crash plans bench bench-smoke \
+	bench-hsm lint format gen clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,8 +39,12 @@ crash: setup ## Kill a gateway under load CYCLES times (300) and audit it after 
 plans: setup ## Show what lists, watches and look-ups cost in a ledger of ROWS invoices (1000000)
 	@$(PYTHON) -m tests.ledger.plans --rows $(ROWS)
 
-bench: setup ## Measure invoices/s and CPU per invoice beside an empty RPC
-	@$(PYTHON) -m loadtests.bench
+bench: setup ## Measure what an invoice costs beside its floor (OUT=file COMPARE=file RECORD=1)
+	@$(PYTHON) -m loadtests.bench --out $(or $(OUT),var/bench/latest.json) \
+		$(if $(COMPARE),--compare $(COMPARE)) $(if $(RECORD),--record)
+
+bench-smoke: setup ## The same in under a minute: unary and batch alone; exit 1 beyond the goals
+	@$(PYTHON) -m loadtests.bench --smoke --rounds 2 --seconds 2
 
 bench-hsm: setup ## Measure signing lanes: threads against processes
 	@$(PYTHON) -m loadtests.hsm_lanes

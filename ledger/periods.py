@@ -145,20 +145,8 @@ def obstacle_of(
     if told_at < ends_at:
         return PeriodNotClosable(period, cause="NOT_OVER", message="it is not over")
     open_period = open_period_of(connection, name)
-    if period < open_period:
-        return PeriodNotClosable(
-            period,
-            cause="BEFORE_FIRST",
-            message=f"the device's first month is {open_period}",
-            next_period=open_period,
-        )
     if period != open_period:
-        return PeriodNotClosable(
-            period,
-            cause="OUT_OF_ORDER",
-            message=f"{open_period} has to be summarised first",
-            next_period=open_period,
-        )
+        return _out_of_turn(period, open_period)
     ((unsigned,),) = fetch(connection, _UNSIGNED, (*name, ends_at))
     if unsigned:
         return _in_the_way(period, "RESERVED", unsigned, "wait for their signature")
@@ -168,6 +156,18 @@ def obstacle_of(
     if rejected:
         return _in_the_way(period, "REJECTED", rejected, "were refused by the authority")
     return None
+
+
+def _out_of_turn(period: str, open_period: str) -> PeriodNotClosable:
+    early = period < open_period
+    return PeriodNotClosable(
+        period,
+        cause="BEFORE_FIRST" if early else "OUT_OF_ORDER",
+        message=f"the device's first month is {open_period}"
+        if early
+        else f"{open_period} has to be summarised first",
+        next_period=open_period,
+    )
 
 
 def open_period_of(connection: apsw.Connection, name: DeviceName) -> str:

@@ -1,28 +1,31 @@
-"""``make bench``: invoices a second, and the server's CPU beside an empty call on the same stack.
+"""``make bench``: what an invoice costs the server, beside the floor that nobody can leave out.
 
-A fresh system without limits, the callers in a process of their own. The floor is a server that
-answers the same messages, prebuilt, with no work behind them (``bench_floor``). While issuing is
-measured the authority is out of reach, so that uploads do not blur its CPU; then they run, as fast
-as the gateway sends them, and are measured apart.
+A fresh system without limits, the callers in a process of their own. In each round everything is
+measured once, one after the other: the bare parts (``bench_bare``), then each load on a server that
+answers the same messages with no work behind them (``bench_floor``), and on the gateway. So a slow
+minute of the machine is in both. While issuing is measured the authority is out of reach, so that
+uploads do not blur it; then they run, as fast as the gateway sends them; in the end the books must
+balance.
 
-The last line is for scripts; ``--record`` also adds the table to ``loadtests/RESULTS.md``.
+The last line is for scripts. Exit status: 0 measured, 1 failed or the books do not balance; with
+``--smoke`` also 1 when an invoice costs more times its floor than it may.
 """
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
+from loadtests import bench_report
+from loadtests.bench_loads import BATCH, LOADS, UNARY, BenchFailed, Figure, Load, Server, measure
+from loadtests.bench_report import Bare, Result, Round
 from sandbox.invoices import counters, request
 from sandbox.layout import ROOT
 from sandbox.process import CannotStart, Process
@@ -38,86 +41,120 @@ from taxcontrol.v1.invoice_service_pb2 import (
     IssueInvoiceResponse,
 )
 from taxctl.connection import Connection, connect
+from taxctl.doctor_command import check_books
 from taxctl.failure import CallFailed
 from taxctl.issuing import Issuing
 
-RESULTS = ROOT / "loadtests" / "RESULTS.md"
-_BATCH_SIZE = 100
+RESULTS: Final = ROOT / "loadtests" / "RESULTS.md"
+RECORDED: Final = ROOT / "loadtests" / "recorded.json"
+_BATCH_SIZE: Final = 100
 # No windows, no offline limits: the gateway alone sets the pace.
-_UNLIMITED = ("--windows", "", "--age-hours", "-1", "--amount-yuan", str(10**12), "--count", "-1")
-_STOCK = 50_000
-_DRAIN_S_MAX = 25.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One measured load on one server."""
-
-    name: str
-    invoice_count: int
-    elapsed_s: float
-    cpu_s: float
-    p50_ms: float = 0.0
-    p99_ms: float = 0.0
-
-    @property
-    def per_s(self) -> float:
-        """Invoices a second."""
-        return self.invoice_count / self.elapsed_s
-
-    @property
-    def cpu_us(self) -> float:
-        """CPU of the server an invoice."""
-        return 1e6 * self.cpu_s / max(1, self.invoice_count)
-
-
-class BenchFailed(Exception):
-    """The figures would mean nothing; the sentence says why."""
+_UNLIMITED: Final = (
+    *("--windows", "", "--age-hours", "-1", "--amount-yuan", str(10**12), "--count", "-1"),
+)
+_STOCK: Final = 50_000
+_DRAIN_S_MAX: Final = 15.0
 
 
 def main() -> int:
     """Measure, print, and answer the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each measured load")
-    parser.add_argument("--callers", type=int, default=64, help="of single calls")
-    parser.add_argument("--batch-callers", type=int, default=4)
-    parser.add_argument("--record", action="store_true", help="add the result to RESULTS.md")
-    arguments = parser.parse_args()
+    arguments = _arguments()
+    loads = (UNARY, BATCH) if arguments.smoke else LOADS
     try:
+        earlier = bench_report.from_json(arguments.compare) if arguments.compare else None
         with tempfile.TemporaryDirectory(prefix="taxcontrol-bench-") as folder:
-            figures = _measure(Path(folder), arguments)
-    except (BenchFailed, CannotStart, CallFailed, NotUploaded) as error:
+            result = _measure(Path(folder), loads, arguments)
+    except (BenchFailed, CannotStart, CallFailed, NotUploaded, OSError, ValueError) as error:
         print(f"bench: FAILED {error}")
         return 1
     except KeyboardInterrupt:
         print("bench: FAILED stopped before the end")
         return 130
-    table = _table(figures)
-    print(table)
-    if arguments.record:
-        _record(table)
-    print(_line(figures))
-    return 0
+    print(bench_report.table(result, loads))
+    if earlier is not None:
+        print(f"\n{bench_report.compared(result, earlier, loads)}")
+    _keep(result, loads, arguments)
+    print(bench_report.line(result))
+    beyond = arguments.smoke and (
+        result.ratio(UNARY) > bench_report.UNARY_GOAL
+        or result.ratio(BATCH) > bench_report.BATCH_GOAL
+    )
+    return 1 if beyond or not result.balanced else 0
 
 
-def _measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Figure]:
-    single = ["--callers", str(arguments.callers), "--seconds", str(arguments.seconds)]
-    batch = [
-        *("--callers", str(arguments.batch_callers), "--seconds", str(arguments.seconds)),
-        *("--batch-size", str(_BATCH_SIZE)),
-    ]
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each load, each time")
+    parser.add_argument("--smoke", action="store_true", help="the two loads that have a goal alone")
+    parser.add_argument("--out", type=Path, help="write everything as JSON")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="what --out wrote before")
+    parser.add_argument("--record", action="store_true", help="add the tables to RESULTS.md")
+    return parser.parse_args()
+
+
+def _measure(folder: Path, loads: Sequence[Load], arguments: argparse.Namespace) -> Result:
+    subprocess.run(
+        [ROOT / "softhsm-config" / "init-token.sh", folder / "token", "bare"],
+        check=True,
+        capture_output=True,
+    )
     with System(folder / "system", simulator_options=_UNLIMITED) as system:
         connection = connect(system.target)
         with connection.channel:
             taxpayers = _prepare(connection, folder)
-            with _authority_away(system.simulator_target):
-                unary = _load("unary", system.target, system.gateway.pid, folder, single)
-                batched = _load("batch", system.target, system.gateway.pid, folder, batch)
-            upload = _drain(connection, taxpayers, system.gateway.pid)
-    with _floor(folder) as (target, pid):
-        empty = _load("empty", target, pid, folder, single)
-        empty_batch = _load("empty batch", target, pid, folder, batch)
-    return {figure.name: figure for figure in (unary, empty, batched, empty_batch, upload)}
+            gateway = Server(system.target, system.gateway.pid)
+            rounds = []
+            with _authority_away(system.simulator_target), _floor(folder) as floor:
+                for at in range(arguments.rounds):
+                    print(f"  round {at + 1} of {arguments.rounds}", flush=True)
+                    rounds.append(_round(folder, loads, gateway, floor, at, arguments.seconds))
+            upload_per_s = _drain(connection, taxpayers)
+            print("  checking the books", flush=True)
+            books = check_books(connection, lambda *_: None)
+    return Result(
+        at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        machine=bench_report.machine(),
+        rounds=rounds,
+        upload_per_s=upload_per_s,
+        balanced=books.balanced,
+    )
+
+
+def _round(  # noqa: PLR0917 - each is named where it is made
+    folder: Path, loads: Sequence[Load], gateway: Server, floor: Server, at: int, seconds: float
+) -> Round:
+    bare = _bare(folder, sorted({load.group_count for load in loads}), seconds)
+    real: dict[str, Figure] = {}
+    empty: dict[str, Figure] = {}
+    for n, load in enumerate(loads):
+        for name, server, found in (("e", floor, empty), ("r", gateway, real)):
+            print(f"    {load.name}{', empty' if server is floor else ''}", flush=True)
+            found[load.name] = measure(
+                load,
+                server,
+                templates=folder / "templates",
+                prefix=f"bench-{name}{at}-{n}",
+                seconds=seconds,
+            )
+    return Round(bare=bare, real=real, empty=empty)
+
+
+def _bare(folder: Path, groups: Sequence[int], seconds: float) -> Bare:
+    print("    bare parts", flush=True)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "loadtests.bench_bare", folder),
+            *("--seconds", str(min(seconds, 0.5)), "--groups", *map(str, groups)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchFailed(f"the bare parts failed: {done.stderr.strip()[-500:]}")
+    return Bare(**json.loads(done.stdout))
 
 
 def _prepare(connection: Connection, folder: Path) -> list[Taxpayer]:
@@ -155,56 +192,25 @@ def _authority_away(target: str) -> Iterator[None]:
 
 
 @contextmanager
-def _floor(folder: Path) -> Iterator[tuple[str, int]]:
+def _floor(folder: Path) -> Iterator[Server]:
     process = Process(
         "floor",
         [
-            sys.executable,
-            "-m",
-            "loadtests.bench_floor",
-            str(folder / "single"),
-            str(folder / "batch"),
+            *(sys.executable, "-m", "loadtests.bench_floor"),
+            *(str(folder / "single"), str(folder / "batch")),
         ],
         log=folder / "floor.log",
     )
     try:
-        yield process.start(), process.pid
+        yield Server(process.start(), process.pid, prebuilt=True)
     finally:
         process.stop()
 
 
-def _load(name: str, target: str, pid: int, folder: Path, options: Sequence[str]) -> Figure:
-    """Run the client against ``target``; the CPU is that of ``pid`` meanwhile."""
-    print(f"  measuring {name}", flush=True)
-    command = [
-        *(sys.executable, "-m", "loadtests.bench_client", "--target", target),
-        *("--templates", str(folder / "templates"), "--prefix", name.replace(" ", "-")),
-        *options,
-    ]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as client:
-        assert client.stdout is not None
-        client.stdout.readline()
-        before = cpu_s(pid)
-        answer = client.stdout.readline()
-        used = cpu_s(pid) - before
-    if not answer:
-        raise BenchFailed(f"the client of {name} failed")
-    seen = json.loads(answer)
-    return Figure(
-        name=name,
-        invoice_count=seen["invoice_count"],
-        elapsed_s=seen["elapsed_s"],
-        cpu_s=used,
-        p50_ms=seen["p50_ms"],
-        p99_ms=seen["p99_ms"],
-    )
-
-
-def _drain(connection: Connection, taxpayers: Sequence[Taxpayer], pid: int) -> Figure:
-    """Let the uploads run for a while, and measure how many get through."""
-    print("  measuring upload", flush=True)
+def _drain(connection: Connection, taxpayers: Sequence[Taxpayer]) -> float:
+    """Let the uploads run for a while, and measure how many get through a second."""
+    print("  measuring uploads", flush=True)
     waiting: list[tuple[float, int]] = []
-    before = cpu_s(pid)
 
     def note(count: int) -> None:
         waiting.append((time.perf_counter(), count))
@@ -213,58 +219,23 @@ def _drain(connection: Connection, taxpayers: Sequence[Taxpayer], pid: int) -> F
     with suppress(UploadsLate):
         wait_for_uploads(connection, taxpayers, wait_s=_DRAIN_S_MAX, progress=note)
     (began, first), (ended, last) = waiting[0], waiting[-1]
-    return Figure(
-        name="upload",
-        invoice_count=first - last,
-        elapsed_s=max(ended - began, 1e-9),
-        cpu_s=cpu_s(pid) - before,
-    )
+    return (first - last) / max(ended - began, 1e-9)
 
 
-def cpu_s(pid: int) -> float:
-    """CPU seconds a process has used, its threads included (Linux: fields 14 and 15 of stat)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _table(figures: dict[str, Figure]) -> str:
-    floors = {"unary": "empty", "batch": "empty batch"}
-    rows = [
-        "| load | invoices/s | server CPU µs/invoice | of the empty call | p50 ms | p99 ms |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    for name, figure in figures.items():
-        floor = figures.get(floors.get(name, ""))
-        ratio = f"× {figure.cpu_us / floor.cpu_us:.1f}" if floor is not None else ""
-        latencies = f"{figure.p50_ms:.1f} | {figure.p99_ms:.1f}" if figure.p50_ms else " | "
-        rows.append(
-            f"| {name} | {figure.per_s:,.0f} | {figure.cpu_us:.1f} | {ratio} | {latencies} |"
-        )
-    return "\n".join(rows)
-
-
-def _line(figures: dict[str, Figure]) -> str:
-    unary, batch = figures["unary"], figures["batch"]
-    return (
-        f"bench: unary={unary.per_s:.0f}/s unary_cpu_us={unary.cpu_us:.1f}"
-        f" empty_cpu_us={figures['empty'].cpu_us:.1f} batch={batch.per_s:.0f}/s"
-        f" batch_cpu_us={batch.cpu_us:.1f} empty_batch_cpu_us={figures['empty batch'].cpu_us:.1f}"
-    )
-
-
-def _record(table: str) -> None:
-    now = datetime.now(UTC)
-    head = (
-        f"\n## {now:%Y-%m-%d %H:%M} UTC\n\n{os.cpu_count()} cores {platform.machine()},"
-        f" Python {platform.python_version()}, grpcio {version('grpcio')}, client on the same"
-        f" machine.\n\n"
-    )
-    with RESULTS.open("a", encoding="utf-8") as results:
-        if results.tell() == 0:
-            results.write(
-                "# Results of `make bench`\n\nAdded by `python -m loadtests.bench --record`.\n"
-            )
-        results.write(f"{head}{table}\n")
+def _keep(result: Result, loads: Sequence[Load], arguments: argparse.Namespace) -> None:
+    if arguments.out is not None:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(bench_report.to_json(result), "utf-8")
+    if arguments.record:
+        with RESULTS.open("a", encoding="utf-8") as results:
+            results.write(f"\n## {result.at}\n\n{result.machine}.\n\n")
+            results.write(f"{bench_report.table(result, loads)}\n")
+        recorded = {
+            "at": result.at,
+            "unary": round(result.ratio(UNARY), 2),
+            "batch": round(result.ratio(BATCH), 2),
+        }
+        RECORDED.write_text(json.dumps(recorded) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

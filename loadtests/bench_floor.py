@@ -8,6 +8,7 @@ costs whatever one does. ``python -m loadtests.bench_floor SINGLE BATCH``: files
 import asyncio
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from taxcontrol.v1.invoice_service_pb2 import (
     BatchIssueInvoicesResponse,
     IssueInvoiceRequest,
     IssueInvoiceResponse,
+    IssueInvoicesRequest,
+    IssueInvoicesResponse,
 )
 from taxcontrol.v1.invoice_service_pb2_grpc import (
     InvoiceServiceServicer,
@@ -40,7 +43,9 @@ class Prebuilt(InvoiceServiceServicer):
 
     def __init__(self, single: IssueInvoiceResponse, batch: BatchIssueInvoicesResponse) -> None:
         self._single = single
-        self._batch = batch
+        self._result = batch.results[0]
+        self._batches = {len(batch.results): batch}
+        self._item = IssueInvoicesResponse(result=self._result)
 
     async def IssueInvoice(  # noqa: N802 - the contract's name
         self, request: IssueInvoiceRequest, context: Context
@@ -53,8 +58,21 @@ class Prebuilt(InvoiceServiceServicer):
         self, request: BatchIssueInvoicesRequest, context: Context
     ) -> BatchIssueInvoicesResponse:
         """Answer the prebuilt message."""
-        del request, context
-        return self._batch
+        del context
+        size = len(request.requests)
+        batch = self._batches.get(size)
+        if batch is None:
+            batch = BatchIssueInvoicesResponse(results=[self._result] * size)
+            self._batches[size] = batch
+        return batch
+
+    async def IssueInvoices(  # noqa: N802 - the contract's name
+        self, request_iterator: AsyncIterator[IssueInvoicesRequest], context: Context
+    ) -> AsyncIterator[IssueInvoicesResponse]:
+        """Answer each item with the prebuilt message."""
+        del context
+        async for _ in request_iterator:
+            yield self._item
 
 
 def _prebuilt(single: Path, batch: Path) -> Prebuilt:
