@@ -299,7 +299,7 @@ def test_json_goes_on_with_a_line_for_each_view(manned: FakeGateway) -> None:
     with Live("top", "--json", target=manned.target, columns=200) as live:
         live.until("\n")
         manned.lookout.publish(views.view(issued_per_minute=41))
-        live.until('"issued_per_minute": "41"')
+        live.until('"issued_per_minute": "41"', then="\n")
         live.process.send_signal(signal.SIGINT)
         code = live.code()
 

@@ -134,10 +134,10 @@ class Live:
         """Make the terminal so large."""
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def until(self, text: str) -> str:
-        """Read until ``text`` was shown; the value is all that was shown so far."""
+    def until(self, text: str, *, then: str = "") -> str:
+        """Read until ``text`` was shown, and ``then`` behind it; the value is all that was shown so far."""
         for _ in range(60):
-            if text in self.text:
+            if text in self.text and then in self.text.partition(text)[2]:
                 return self.text
             ready, _, _ = select.select([self._ours], [], [], 0.5)
             if ready:
