@@ -141,29 +141,33 @@ def read(folder: Path) -> Total:
     return total
 
 
-def duplicates(folder: Path) -> list[str]:
-    """A sentence for each number two requests were answered, and each request with two numbers."""
-    return list(_duplicates(_answered(folder)))
+def numbers(folder: Path) -> tuple[int, list[str]]:
+    """How many invoices were answered, over all processes, and a sentence for each one doubled.
+
+    Doubled is a number that two requests were answered, and a request that was answered two numbers.
+    A blank void owns its number as an invoice does.
+    """
+    owners: dict[str, str] = {}
+    found: dict[str, str] = {}
+    doubled: list[str] = []
+    blank_count = 0
+    for what, number, request_id in _answered(folder):
+        blank_count += what == BLANK
+        owner = owners.setdefault(number, request_id)
+        if owner != request_id:
+            doubled.append(f"{number} was answered to {owner} and to {request_id}")
+        first = found.setdefault(request_id, number)
+        if first != number:
+            doubled.append(f"{request_id} was answered {first} and {number}")
+    return len(owners) - blank_count, doubled
 
 
-def _answered(folder: Path) -> Iterator[tuple[str, str]]:
-    """Number and request id of every answer; a blank void is an owner like another."""
+def _answered(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """What, number and request id of every answer."""
     for path in sorted(folder.glob(f"*{_NUMBERS}")):
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 # A process that was killed leaves half a line behind.
                 if line.endswith("\n"):
-                    _, number, request_id = line.rstrip("\n").split("\t")
-                    yield number, request_id
-
-
-def _duplicates(answered: Iterable[tuple[str, str]]) -> Iterator[str]:
-    owners: dict[str, str] = {}
-    numbers: dict[str, str] = {}
-    for number, request_id in answered:
-        owner = owners.setdefault(number, request_id)
-        if owner != request_id:
-            yield f"{number} was answered to {owner} and to {request_id}"
-        first = numbers.setdefault(request_id, number)
-        if first != number:
-            yield f"{request_id} was answered {first} and {number}"
+                    what, number, request_id = line.rstrip("\n").split("\t")
+                    yield what, number, request_id

@@ -57,7 +57,10 @@ def issued_faults(request: IssueInvoiceRequest, issued: IssuedInvoice) -> list[s
 
 
 def red_faults(blue: IssuedInvoice, red: IssuedInvoice, *, request_id: str) -> list[str]:
-    """What in the full red of ``blue`` is not its exact opposite."""
+    """What in the full red of ``blue`` is not its exact opposite.
+
+    ``blue`` has no discount lines: a red has none, so there its lines would be fewer.
+    """
     try:
         was, said = _read(blue.content, INVOICE), _read(red.content, INVOICE)
     except ValueError as error:
@@ -65,7 +68,9 @@ def red_faults(blue: IssuedInvoice, red: IssuedInvoice, *, request_id: str) -> l
     original = {"code": blue.code, "number": blue.number}
     faults = list(_identity_faults(request_id, red, said))
     if said.get("kind") != "red" or said.get("original") != original:
-        faults.append(f"reverses {said.get('original')!r} as {said.get('kind')!r}, not {original!r}")
+        faults.append(
+            f"reverses {said.get('original')!r} as {said.get('kind')!r}, not {original!r}"
+        )
     faults += [
         f"{name} is {said.get(name)}, of a blue of {was[name]}"
         for name in _TOTALS

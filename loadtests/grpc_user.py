@@ -6,7 +6,8 @@ Make a user of your own by subclassing :class:`GrpcUser`: ``call``, ``issue``, `
 
 import os
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -41,13 +42,13 @@ _NEVER: Final = frozenset(
 _TIMEOUT_S: Final = 15.0
 # One signature in so many is verified: 0.1 ms each, in the process that also makes the load.
 _SAMPLE: Final = 20
-_NONE: Final[Set[str]] = frozenset()
+_NONE: Final[AbstractSet[str]] = frozenset()
 
 _Request = TypeVar("_Request", bound=Message)
 _Response = TypeVar("_Response", bound=Message)
 
 
-class Refused(Exception):  # noqa: N818 - an answer, named as what it is
+class Refused(Exception):
     """Why a call failed for good, as the error table of the report shows it."""
 
 
@@ -89,7 +90,7 @@ def worker() -> Worker:
     )
 
 
-class GrpcUser(User):  # type: ignore[misc]  # locust has no types
+class GrpcUser(User):
     """A caller of the gateway; see the module."""
 
     abstract = True
@@ -108,7 +109,7 @@ class GrpcUser(User):  # type: ignore[misc]  # locust has no types
         method: "grpc.UnaryUnaryMultiCallable[_Request, _Response]",
         request: _Request,
         *,
-        expected: Set[str] = _NONE,
+        expected: AbstractSet[str] = _NONE,
     ) -> _Response | None:
         """Call a unary method. ``expected`` are reasons that are no failure, and answer None."""
         began = time.perf_counter()
@@ -203,7 +204,12 @@ class GrpcUser(User):  # type: ignore[misc]  # locust has no types
         self._fire(operation, took_s, size, Refused(failed) if failed else None)
 
     def _fail(
-        self, operation: str, began: float, reason: str, error: CallFailed, expected: Set[str]
+        self,
+        operation: str,
+        began: float,
+        reason: str,
+        error: CallFailed,
+        expected: AbstractSet[str],
     ) -> None:
         took_s = time.perf_counter() - began
         if reason in expected:
@@ -219,9 +225,7 @@ class GrpcUser(User):  # type: ignore[misc]  # locust has no types
             self.account.wrong(operation, reason, [message])
         return reason
 
-    def _fire(
-        self, operation: str, took_s: float, size: int, exception: Exception | None
-    ) -> None:
+    def _fire(self, operation: str, took_s: float, size: int, exception: Exception | None) -> None:
         event: dict[str, Any] = {
             "request_type": "grpc",
             "name": operation,

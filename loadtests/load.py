@@ -21,7 +21,7 @@ from typing import Final, NoReturn
 
 from loadtests import report, shapes
 from loadtests.options import Options
-from loadtests.run import RunFailed, Verdict, fail, judge, machine, new_folder, prepared
+from loadtests.run import FOLDER, RunFailed, Verdict, fail, judge, machine, new_folder, prepared
 from sandbox.layout import ROOT
 from sandbox.process import CannotStart
 from taxctl.failure import CallFailed
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     shape = asked.shape or ("by hand" if asked.ui else "steady")
-    folder = new_folder(shape.replace(" ", "-"))
+    folder = new_folder(asked.folder, shape.replace(" ", "-"))
     started = machine()
     try:
         with prepared(asked.target, folder) as target:
@@ -52,14 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seed=asked.seed,
             )
             began = time.monotonic()
-            _locust(options, folder, workers=asked.workers, ui_port=asked.port if asked.ui else None)
+            _locust(
+                options, folder, workers=asked.workers, ui_port=asked.port if asked.ui else None
+            )
             seconds = time.monotonic() - began
             verdict = judge(target, folder)
             _print(verdict, options, started, seconds, folder)
             _check(verdict, asked.workers)
             print(f"load: shape={shape.replace(' ', '-')} {verdict.words}")
-            if not verdict.right:
-                raise RunFailed(f"see above; all of it is kept in {folder}")
+            verdict.demand_right(folder)
         return 0
     except (RunFailed, CannotStart, CallFailed) as error:
         return fail("load", error)
@@ -120,9 +121,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> int:
     return process.wait()
 
 
-def _print(
-    verdict: Verdict, options: Options, started: str, seconds: float, folder: Path
-) -> None:
+def _print(verdict: Verdict, options: Options, started: str, seconds: float, folder: Path) -> None:
     text = (
         f"# Load run: {options.shape or 'by hand'}\n\n{started}. Up to {options.users} users, seed"
         f" {options.seed}.\n\n{report.whole(verdict.total, seconds)}\n"
@@ -162,6 +161,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
     parser.add_argument("--ui", action="store_true", help="Locust's page instead of a fixed run")
     parser.add_argument("--port", type=int, default=8089, help="of the page (8089)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the reports (var/load)")
     return parser.parse_args(arguments)
 
 

@@ -26,11 +26,11 @@ USERS = [RailwayUser, CharityUser, SchoolUser, MerchantUser, BulkUser, OperatorU
 # By hand, on Locust's page, whoever sits there says how many; a shape would overrule them.
 if Options.of_environment(os.environ).shape:
 
-    class Shape(LoadTestShape):  # type: ignore[misc]  # locust has no types
+    class Shape(LoadTestShape):
         """The shape that the run was told."""
 
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
             self._options = Options.of_environment(os.environ)
 
         def tick(self) -> tuple[int, float] | None:
@@ -38,7 +38,7 @@ if Options.of_environment(os.environ).shape:
             options = self._options
             count = shapes.users_at(
                 options.shape,
-                self.get_run_time(),
+                self.get_run_time(),  # type: ignore[no-untyped-call]
                 total_s=options.seconds,
                 users_max=options.users,
                 users_min=len(USERS),

@@ -8,10 +8,10 @@ With ``--rates 500,1000,2000`` one run after the other on the same gateway, a ro
 """
 
 import argparse
-import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Final, cast
 
@@ -22,7 +22,7 @@ from loadtests import checks, report
 from loadtests.account import Account
 from loadtests.arrivals import CONSTANT, POISSON, OpenLoop, Tally, due, rates
 from loadtests.papers import Papers
-from loadtests.run import RunFailed, fail, judge, machine, new_folder, prepared
+from loadtests.run import FOLDER, RunFailed, fail, judge, machine, new_folder, prepared
 from loadtests.world import by_role, certificates
 from sandbox.process import CannotStart
 from taxcontrol.v1.invoice_service_pb2_grpc import InvoiceServiceStub
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, and answer the exit status."""
     asked = _arguments(arguments)
     started = machine()
-    folder = new_folder("open-loop")
+    folder = new_folder(asked.folder, "open-loop")
     try:
         with prepared(asked.target, folder) as target:
             account = Account(folder, f"process-{os.getpid()}")
@@ -101,8 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             (folder / "summary.md").write_text(text + "\n", encoding="utf-8")
             print(f"\n{text}\n")
             print(f"open-loop: {_line(tallies[-1][0], tallies[-1][1])} {verdict.words}")
-            if not verdict.right:
-                raise RunFailed(f"see above; all of it is kept in {folder}")
+            verdict.demand_right(folder)
         return 0
     except (RunFailed, CannotStart, CallFailed) as error:
         return fail("open-loop", error)
@@ -144,12 +143,13 @@ def _loop(caller: Caller, asked: argparse.Namespace) -> OpenLoop:
     )
 
 
-def _text(
-    tallies: Sequence[tuple[float, Tally]], asked: argparse.Namespace, started: str
-) -> str:
-    rows = [
+def _text(tallies: Sequence[tuple[float, Tally]], asked: argparse.Namespace, started: str) -> str:
+    head = (
         f"{started}. {asked.arrivals} arrivals, {asked.seconds:g} s each, at most {asked.outstanding}"
-        f" outstanding, seed {asked.seed}; latency from when a call was due.",
+        f" outstanding, seed {asked.seed}; latency from when a call was due."
+    )
+    rows = [
+        head,
         "",
         "| rate/s | due | answered | failed | late | unsent | p50 ms | p90 ms | p99 ms | p99.9 ms | max ms |",
         "|---:|" + "---:|" * 10,
@@ -175,9 +175,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rates", type=rates, help="several, one run after the other: 500,1000")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each rate (20)")
     parser.add_argument("--arrivals", choices=(POISSON, CONSTANT), default=POISSON)
-    parser.add_argument("--outstanding", type=int, default=512, help="calls under way at once (512)")
+    parser.add_argument(
+        "--outstanding", type=int, default=512, help="calls under way at once (512)"
+    )
     parser.add_argument("--target", default="", help="a running gateway; without, one of our own")
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the reports (var/load)")
     return parser.parse_args(arguments)
 
 

@@ -44,15 +44,12 @@ def whole(total: Total, seconds: float) -> str:
     """Both tables, and the rate at which invoices came."""
     invoices = sum(total.done[name] for name in total.done if issuing(name))
     retried = sum(Counter(total.retried).values())
-    return "\n\n".join(
-        [
-            latency_table(total.latencies, total.done),
-            reason_table(total),
-            f"{invoices:,} invoices in {seconds:.0f} s ({invoices / max(seconds, 1e-9):,.0f}/s) by"
-            f" {total.process_count} process(es); {retried:,} sent again;"
-            f" {total.verified_count:,} signatures verified.",
-        ]
+    said = (
+        f"{invoices:,} invoices in {seconds:.0f} s ({invoices / max(seconds, 1e-9):,.0f}/s) by"
+        f" {total.process_count} process(es); {retried:,} sent again;"
+        f" {total.verified_count:,} signatures verified."
     )
+    return "\n\n".join([latency_table(total.latencies, total.done), reason_table(total), said])
 
 
 def issuing(operation: str) -> bool:

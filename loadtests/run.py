@@ -33,13 +33,25 @@ class Verdict:
     """What the account and the books say of a run."""
 
     total: Total
+    answered_count: int
     duplicates: list[str]
     books: CheckBooksResponse
 
     @property
+    def missing_count(self) -> int:
+        """Invoices that were answered and are not in the books; others may issue beside us."""
+        return max(0, self.answered_count - self.books.issued_count)
+
+    @property
     def right(self) -> bool:
         """Whether nothing is wrong, doubled or out of balance."""
-        return not (self.total.wrong_count or self.duplicates) and self.books.balanced
+        wrong = self.total.wrong_count or self.duplicates or self.missing_count
+        return not wrong and self.books.balanced
+
+    def demand_right(self, folder: Path) -> None:
+        """Raise :class:`RunFailed` unless the run is right, so that ``folder`` is kept whole."""
+        if not self.right:
+            raise RunFailed(f"see above; all of it is kept in {folder}")
 
     @property
     def words(self) -> str:
@@ -65,9 +77,9 @@ def prepared(target: str, folder: Path) -> Iterator[str]:
     shutil.rmtree(own, ignore_errors=True)
 
 
-def new_folder(name: str) -> Path:
-    """A folder of the run's own under ``var/load``."""
-    folder = FOLDER / f"{datetime.now():%Y%m%d-%H%M%S}-{name}-{os.getpid()}"  # noqa: DTZ005 - for people here
+def new_folder(parent: Path, name: str) -> Path:
+    """A folder of the run's own."""
+    folder = parent / f"{datetime.now():%Y%m%d-%H%M%S}-{name}-{os.getpid()}"  # noqa: DTZ005 - for people here
     folder.mkdir(parents=True)
     return folder
 
@@ -75,7 +87,7 @@ def new_folder(name: str) -> Path:
 def judge(target: str, folder: Path) -> Verdict:
     """Add up the accounts in ``folder`` and check the gateway's books; print what is wrong."""
     total = account.read(folder)
-    duplicates = account.duplicates(folder)
+    answered_count, duplicates = account.numbers(folder)
     print("checking the books", flush=True)
     connection = connect(target, operator="loadtest")
     with connection.channel:
@@ -87,7 +99,13 @@ def judge(target: str, folder: Path) -> Verdict:
     for finding in books.findings:
         print(f"UNBALANCED {finding.check} {finding.subject}: {finding.message}")
     print(summary(books))
-    return Verdict(total, duplicates, books)
+    verdict = Verdict(total, answered_count, duplicates, books)
+    print(
+        f"callers were answered {answered_count:,} invoices, the books have {books.issued_count:,}"
+    )
+    if verdict.missing_count:
+        print(f"MISSING {verdict.missing_count} answered invoices are not in the books")
+    return verdict
 
 
 def machine() -> str:

@@ -22,7 +22,16 @@ from taxctl import registration
 from taxctl.connection import Connection, connect
 
 # No windows and no offline limits: the load is not to end at what an authority allows.
-_UNLIMITED: Final = ("--windows", "", "--age-hours", "-1", "--amount-yuan", str(10**12), "--count", "-1")
+_UNLIMITED: Final = (
+    "--windows",
+    "",
+    "--age-hours",
+    "-1",
+    "--amount-yuan",
+    str(10**12),
+    "--count",
+    "-1",
+)
 _FILES: Final = ("taxpayers.json", "taxpayers-json.json")
 _MERCHANT: Final = "merchant"
 _MERCHANT_POINTS: Final = 8

@@ -27,7 +27,7 @@ class BulkUser(GrpcUser):
             bulk=True,
         )
 
-    @task  # type: ignore[untyped-decorator]
+    @task
     def run_through(self) -> None:
         """Send everything over one stream, and send what it left open over the next."""
         count = self.random.randint(*_RUN)

@@ -28,7 +28,7 @@ class CharityUser(GrpcUser):
         pause_s = _EVENING_S if shapes.evening(self.worker.hour) else _DAY_S
         return self.random.uniform(*pause_s)
 
-    @task  # type: ignore[untyped-decorator]
+    @task
     def burst(self) -> None:
         """One receipt after the other, without a pause."""
         for _ in range(self.random.randint(*_BURST)):

@@ -34,14 +34,14 @@ class MerchantUser(GrpcUser):
         channel = self.worker.connection.channel
         self.stock, self.admin = StockServiceStub(channel), StockAdminServiceStub(channel)
 
-    @task(20)  # type: ignore[untyped-decorator]
+    @task(20)
     def sell(self) -> None:
         """Sell something in any of the shops."""
         sale = self.issue("merchant: sale", self.sales.draw(self.random))
         if sale is not None:
             self.sold.append(sale)
 
-    @task(1)  # type: ignore[untyped-decorator]
+    @task(1)
     def void(self) -> None:
         """Void what was just sold."""
         if not self.sold:
@@ -55,7 +55,7 @@ class MerchantUser(GrpcUser):
             )
             self.check_void("merchant: void", faults, answer.void_statement)
 
-    @task(1)  # type: ignore[untyped-decorator]
+    @task(1)
     def void_blank(self) -> None:
         """Void a shop's next number; another cashier may take it first, which is nobody's fault."""
         place = self.random.choice(self.places)

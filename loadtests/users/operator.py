@@ -34,19 +34,17 @@ class OperatorUser(GrpcUser):
         self.taxpayers = [places[0].taxpayer.name for places in self.worker.places.values()]
         self.round = 0
 
-    @task(4)  # type: ignore[untyped-decorator]
+    @task(4)
     def fill_up(self) -> None:
         """Look at the next taxpayer's points, and draw and assign where stock is low."""
         self.round += 1
         parent = self.taxpayers[self.round % len(self.taxpayers)]
-        answer = self.call(
-            "operator: stock", self.stock.GetStock, GetStockRequest(parent=parent)
-        )
+        answer = self.call("operator: stock", self.stock.GetStock, GetStockRequest(parent=parent))
         for level in answer.levels if answer is not None else ():
             if level.point and level.available_count < STOCK_LOW:
                 self._fill(parent, level.point, level.type)
 
-    @task(1)  # type: ignore[untyped-decorator]
+    @task(1)
     def dry_run(self) -> None:
         """Ask what would be sent for last month (抄报), all devices at once at the month's end."""
         devices = [

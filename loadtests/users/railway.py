@@ -27,7 +27,7 @@ class RailwayUser(GrpcUser):
         self.tickets = Papers(of_types(self.worker.places["railway"], "026", "007"))
         self.sold: deque[IssuedInvoice] = deque(maxlen=_TRAVELLERS)
 
-    @task(20)  # type: ignore[untyped-decorator]
+    @task(20)
     def sell(self) -> None:
         """Sell a ticket; one traveller in fifty asks again because the line was bad."""
         request = self.tickets.draw(self.random)
@@ -38,7 +38,7 @@ class RailwayUser(GrpcUser):
         if not self.random.randrange(50):
             self.again("railway: ticket again", request, ticket)
 
-    @task(1)  # type: ignore[untyped-decorator]
+    @task(1)
     def refund(self) -> None:
         """Take a ticket back (退票): its full red."""
         if not self.sold:

@@ -23,7 +23,7 @@ class SchoolUser(GrpcUser):
         places = of_types(self.worker.places["school"], "026", "028")
         self.courses = Papers(places, orders=_ORDERS)
 
-    @task  # type: ignore[untyped-decorator]
+    @task
     def hand_in(self) -> None:
         """Issue one batch of merged invoices."""
         count = self.random.randint(*_BATCH)
