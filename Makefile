@@ -5,9 +5,16 @@ CYCLES ?= 300
 ROWS ?= 1000000
 # Processes of the tests; a file's tests share one.
 JOBS ?= auto
+USERS ?= 40
+RATE ?=
+TIME ?= 60s
+SHAPE ?=
+WORKERS ?= 1
+TARGET ?=
+SECONDS ?= 20
 
 .PHONY: help setup test-tools demo serve console screenshots test crash plans bench bench-smoke \
-	bench-hsm lint format gen clean
+	bench-hsm load load-ui load-open lint format gen clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +55,17 @@ bench-smoke: setup ## The same in under a minute: unary and batch alone; exit 1 
 
 bench-hsm: setup ## Measure signing lanes: threads against processes
 	@$(PYTHON) -m loadtests.hsm_lanes
+
+load: setup ## Load a gateway with USERS (40) of all platforms for TIME (60s); SHAPE, RATE, WORKERS, TARGET
+	@$(PYTHON) -m loadtests.load --users $(USERS) --time $(TIME) --workers $(WORKERS) \
+		--target "$(TARGET)" $(if $(SHAPE),--shape $(SHAPE)) $(if $(RATE),--rate $(RATE))
+
+load-ui: setup ## The same from Locust's page on 127.0.0.1:8089
+	@$(PYTHON) -m loadtests.load --ui --workers $(WORKERS) --target "$(TARGET)"
+
+load-open: setup ## Call a gateway RATE (200) times a second for SECONDS (20), whatever it answers
+	@$(PYTHON) -m loadtests.open_loop --seconds $(SECONDS) --target "$(TARGET)" \
+		$(if $(RATE),--rate $(RATE))
 
 lint: setup ## Check style, types, room rules and the contract
 	@.venv/bin/ruff check .
