@@ -9,8 +9,8 @@ import grpc
 
 from gateway import requests
 from gateway.alerts import wire
-from gateway.alerts.conditions import in_force
 from gateway.alerts.engine import ALERTS, AlertEngine, Deliverer
+from gateway.alerts.thresholds import in_force
 from gateway.change_hub import ChangeHub
 from gateway.clock import Clock
 from gateway.registry import Registry

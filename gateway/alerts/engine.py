@@ -17,7 +17,8 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.alerts.conditions import Condition, by_steps
+from gateway.alerts.condition import Condition
+from gateway.alerts.conditions import by_steps
 from gateway.alerts.hysteresis import Hysteresis
 from gateway.change_hub import ChangeHub
 from gateway.clock import Clock

@@ -9,7 +9,7 @@ once when half of the time that was left is gone.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from gateway.alerts.conditions import Condition, Severity
+from gateway.alerts.condition import Condition, Severity
 from gateway.alerts.messages import sentences
 from ledger.alert_records import AlertNews, AlertPlace, AlertRecord
 

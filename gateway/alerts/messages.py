@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-from gateway.alerts.conditions import Condition
+from gateway.alerts.condition import Condition
 from invoice.content import SHANGHAI
 from quota.offline import Limit
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from gateway.alerts.conditions import Severity
+from gateway.alerts.condition import Severity
 from gateway.desk.survey import Survey
 from ledger.alert_records import AlertPlace
 from quota.offline import Grade, Limit

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.alerts.conditions import Condition, Severity, conditions, in_force
+from gateway.alerts.condition import Condition, Severity
+from gateway.alerts.conditions import conditions
+from gateway.alerts.thresholds import in_force
 from gateway.desk.survey import Survey
 from ledger.alert_records import AlertPlace, AlertThresholdsRecord
 from quota.offline import Grade, OfflineLimits

@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from gateway.alerts.conditions import Condition, Severity, conditions
+from gateway.alerts.condition import Condition, Severity
+from gateway.alerts.conditions import conditions
 from gateway.alerts.hysteresis import Hysteresis
 from gateway.desk.survey import Survey
 from ledger.alert_records import AlertNews, AlertPlace, AlertRecord

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from gateway.alerts.conditions import Condition, conditions
+from gateway.alerts.condition import Condition
+from gateway.alerts.conditions import conditions
 from gateway.alerts.messages import clock_text, sentences, span_text
 from tests.gateway.alerts.cases import CASES, Case
 from tests.gateway.alerts.scenes import DAY_S, HOUR_S, NOW
