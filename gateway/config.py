@@ -64,12 +64,15 @@ class IssueConfig:
         waiting_count_max: Invoices in work, from arrival to commit; beyond it callers get
             OVERLOADED. What is taken must be signed within the device's wait, so this is at most
             what the device signs in that time.
+        wait_s_max: Callers get OVERLOADED rather than wait longer than about that, by what came out
+            lately; 512 invoices are let in however slow it goes.
         stream_count_max: Streams open at once; beyond it OVERLOADED.
         stream_unanswered_max: Items a stream has read and not answered; it reads on below that.
     """
 
     group_count_max: int = 128
     waiting_count_max: int = 4096
+    wait_s_max: float = 0.5
     stream_count_max: int = 100
     stream_unanswered_max: int = 256
 
@@ -83,6 +86,8 @@ class IssueConfig:
             raise ValueError(
                 f"issue.waiting_count_max must be in [500, 100000], not {self.waiting_count_max}"
             )
+        if not 0.05 <= self.wait_s_max <= 60:
+            raise ValueError(f"issue.wait_s_max must be in [0.05, 60], not {self.wait_s_max}")
         if not 1 <= self.stream_count_max <= 10_000:
             raise ValueError(
                 f"issue.stream_count_max must be in [1, 10000], not {self.stream_count_max}"

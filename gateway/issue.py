@@ -24,6 +24,7 @@ from gateway.clock import Clock
 from gateway.job import Job, Key, StaleTaxpayer, Waiter, give_up, in_progress
 from gateway.metrics.measures import Measures, add_one
 from gateway.registry import Registry
+from gateway.throughput import Throughput
 from gateway.tracing.port import Tracer, began_ns
 from hsm.port import Signer
 from invoice import content, marks
@@ -72,6 +73,7 @@ class Issuer:
         worker: str,
         group_count_max: int,
         waiting_count_max: int,
+        wait_s_max: float,
         on_issued: Callable[[Iterable[str]], None],
         clock_trusted: Callable[[Iterable[str]], bool],
         measures: Measures | None = None,
@@ -91,7 +93,13 @@ class Issuer:
         self._waiting: deque[Job] = deque()
         self._signed: list[tuple[Job, Settlement]] = []
         self._follower_count = 0
-        self.admission = Admission(count_max=waiting_count_max, in_work=self._in_work)
+        self._throughput = Throughput(clock.monotonic)
+        self.admission = Admission(
+            count_max=waiting_count_max,
+            in_work=self._in_work,
+            throughput=self._throughput,
+            wait_s_max=wait_s_max,
+        )
         self._work = asyncio.Event()
         self._gathered = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -388,6 +396,7 @@ class Issuer:
         del self._running[job.key]
         if not self._running:
             self._quiet.set()
+        self._throughput.ended(self._in_work())
         self.admission.freed()
         return True
 

@@ -157,6 +157,7 @@ async def running(parts: Parts) -> AsyncIterator[str]:
             worker=worker,
             group_count_max=config.issue.group_count_max,
             waiting_count_max=config.issue.waiting_count_max,
+            wait_s_max=config.issue.wait_s_max,
             on_issued=woken,
             clock_trusted=parts.authorities.clock_trusted,
             measures=parts.measures,

@@ -149,6 +149,7 @@ class Desk:
             worker=self.worker,
             group_count_max=16,
             waiting_count_max=500,
+            wait_s_max=0.5,
             on_issued=self.woken.extend,
             clock_trusted=lambda _: True,
         )
