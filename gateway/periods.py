@@ -219,7 +219,9 @@ class Summariser:
             log.warning("period.waiting", **name._asdict(), period=period, reason=error.reason)
 
     def _own(self, name: DeviceName, period: str) -> tuple[Binding, Act]:
-        request_id = f"period-{name.machine_number}-{period}"
+        # A fresh one: callers choose theirs from the same space, and one that can be foretold may be
+        # taken. That a month is closed once does not hang on it.
+        request_id = f"period-{uuid.uuid4()}"
         request = SummarisePeriodRequest(
             request_id=request_id, name=device_name(*name), period=period
         )

@@ -161,6 +161,24 @@ async def test_two_months_are_closed_in_their_order(office: MonthOffice) -> None
         assert await desk.findings() == []
 
 
+async def test_no_id_of_a_caller_keeps_a_month_from_being_closed(office: MonthOffice) -> None:
+    seller = _seller()
+    await office.go_to(MID_MARCH)
+    async with office.gateway() as desk:
+        device = await desk.open_shop(seller)
+        machine_number = device.rpartition("/")[2]
+        # Ids are one space for all writes, and callers may choose what reads like the gateway's own.
+        await desk.issue(seller, request_id=f"period-{machine_number}-2027-03")
+        await desk.drained(seller)
+        await office.go_to(APRIL)
+
+        month = await desk.summarised(device, "2027-03")
+
+        assert month.statistics[0].blue_count == 1
+        assert len(office.summaries(seller.tax_number)) == 1
+        assert await desk.findings() == []
+
+
 async def test_what_is_not_accepted_stands_in_the_way_and_is_counted(office: MonthOffice) -> None:
     seller = _seller()
     await office.go_to(MID_MARCH)
