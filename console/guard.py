@@ -67,7 +67,8 @@ class Guard:
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return PlainTextResponse("A form of another site is refused.\n", 403)
         length = headers.get("content-length", "")
-        if not length.isdecimal() or int(length) > BODY_BYTES_MAX:
+        # Beside chunks a length means nothing: the server reads the chunks, however many come.
+        if "transfer-encoding" in headers or not length.isdecimal() or int(length) > BODY_BYTES_MAX:
             return PlainTextResponse("The body is too large.\n", 413)
         return None
 

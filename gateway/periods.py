@@ -4,27 +4,36 @@ Each step is stored before the next is taken, and the authority is asked under a
 so the same code serves the first try, a retry by an operator, and the resumption after a crash. The month
 stays CLOSING until the authority has it, whatever it says meanwhile.
 
-From the 1st on every device is summarised by itself as soon as it may, in the order of its months.
+From the 1st on every device is summarised by itself as soon as it may, in the order of its months. No month
+is closed before the authority has told the time.
 """
 
 import asyncio
+import math
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import structlog
 
 from authority.port import PeriodSummary, Throttled
 from gateway import requests
-from gateway.authorities import Authorities
+from gateway.authorities import Authorities, office_of
 from gateway.clock import Clock
 from gateway.open_work import OpenWork, put_off
 from gateway.registry import Registry
 from hsm.port import Signer
 from hsm.verify import verify
 from invoice import content
-from invoice.errors import AuthorityRefused, HsmUnavailable, InvoiceError, PeriodNotClosable
+from invoice.errors import (
+    AuthorityRefused,
+    AuthorityUnavailable,
+    HsmUnavailable,
+    InvoiceError,
+    PeriodNotClosable,
+)
 from invoice.identifiers import device_name
+from invoice.types import Office
 from ledger.period_records import DeviceName, PeriodRecord
 from ledger.port import Ledger
 from ledger.records import Act, Binding
@@ -98,16 +107,23 @@ class Summariser:
             AuthorityRefused, AuthorityUnavailable, HsmUnavailable, LedgerUnavailable: It goes on by itself.
         """
         record = await self._registry.record(self._tenant, name.tax_number)
-        stored, replayed = await self._ledger.close_period(
-            name,
-            period,
-            authority_request_id=str(uuid.uuid4()),
-            worker=self._worker,
-            told_at=self._told_at(record.taxpayer.grants),
-            binding=binding,
-            act=act,
-            dry_run=dry_run,
-        )
+        untold = await self._ask_time(record.taxpayer.grants)
+        try:
+            stored, replayed = await self._ledger.close_period(
+                name,
+                period,
+                authority_request_id=str(uuid.uuid4()),
+                worker=self._worker,
+                # What is closed already is answered without the time.
+                told_at=-math.inf if untold else self._told_at(record.taxpayer.grants),
+                binding=binding,
+                act=act,
+                dry_run=dry_run,
+            )
+        except PeriodNotClosable:
+            if untold is not None:
+                raise untold from None
+            raise
         if dry_run:
             return stored, replayed
         return await self._open.carry(stored), replayed
@@ -168,6 +184,25 @@ class Summariser:
         refused_at = self._refused_at.get(record.authority_request_id)
         return refused_at is None or self._clock.monotonic() - refused_at >= _REFUSED_S
 
+    async def _ask_time(self, type_codes: Collection[str]) -> AuthorityUnavailable | None:
+        """Have the authority tell the time unless it has; return why it does not.
+
+        A month that is closed too early is shut until it is over, so this machine's clock alone is
+        no reason to: after a start it may be anything.
+        """
+        if self._authorities.clock_trusted(type_codes):
+            return None
+        try:
+            # Every answer has the time. There is no such grant, so nothing else is asked.
+            await self._authorities.of_types(type_codes).get_grant(str(uuid.uuid4()))
+        except AuthorityUnavailable as error:
+            return error
+        except AuthorityRefused as error:
+            refused = put_off(error)
+        else:
+            refused = AuthorityUnavailable("the authority has not told the time", retry_s=1.0)
+        return None if self._authorities.clock_trusted(type_codes) else refused
+
     def _told_at(self, type_codes: Iterable[str]) -> float:
         """Return the time by the slower of this machine's clock and the authority's."""
         now = self._clock.now()
@@ -194,6 +229,7 @@ class Summariser:
             count_max=_PAGE_COUNT,
         )
         self._after = due[-1][0] if len(due) == _PAGE_COUNT else ("", "")
+        due = await self._timed(due)
         at_once = asyncio.Semaphore(_AT_ONCE_COUNT)
 
         async def one(name: DeviceName, period: str) -> None:
@@ -201,6 +237,22 @@ class Summariser:
                 await self._close_due(name, period)
 
         await asyncio.gather(*(one(name, period) for name, period in due))
+
+    async def _timed(self, due: list[tuple[DeviceName, str]]) -> list[tuple[DeviceName, str]]:
+        """Those whose authority has told the time. One that is away is asked once a look, not by each."""
+        away: dict[Office, AuthorityUnavailable | None] = {}
+        timed = []
+        for name, period in due:
+            record = await self._registry.record(self._tenant, name.tax_number)
+            type_codes = record.taxpayer.grants
+            office = office_of(min(type_codes, default=""))
+            if office not in away:
+                away[office] = untold = await self._ask_time(type_codes)
+                if untold is not None:
+                    log.warning("period.waiting", office=office, reason=untold.reason)
+            if away[office] is None:
+                timed.append((name, period))
+        return timed
 
     async def _close_due(self, name: DeviceName, period: str) -> None:
         """Close a month if it may be closed; what is in its way is no news."""
@@ -219,7 +271,9 @@ class Summariser:
             log.warning("period.waiting", **name._asdict(), period=period, reason=error.reason)
 
     def _own(self, name: DeviceName, period: str) -> tuple[Binding, Act]:
-        request_id = f"period-{name.machine_number}-{period}"
+        # A fresh one: callers choose theirs from the same space, and one that can be foretold may be
+        # taken. That a month is closed once does not hang on it.
+        request_id = f"period-{uuid.uuid4()}"
         request = SummarisePeriodRequest(
             request_id=request_id, name=device_name(*name), period=period
         )

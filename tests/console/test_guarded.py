@@ -1,6 +1,7 @@
 """What is refused before anything is done, and what every answer says to the browser."""
 
 import re
+import socket
 
 import httpx
 import pytest
@@ -185,3 +186,23 @@ def test_the_audit_record_is_sought_by_taxpayer_and_by_name(client: httpx.Client
     assert client.get("/audit", params={"taxpayer": "nobody"}).status_code == 400
     assert client.get("/audit", params={"actor": "张"}).status_code == 400
     assert client.get("/audit", params={"actor": "nobody"}).status_code == 200
+
+
+def test_a_length_that_is_stated_beside_chunks_is_not_believed(
+    stage: Stage, client: httpx.Client
+) -> None:
+    # Of both the chunks count (RFC 9112, 6.3): the length would let any size pass.
+    csrf = token(client)
+    host, _, port = stage.url.removeprefix("http://").rpartition(":")
+    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    head = (
+        f"POST /operator HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookies}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n"
+        "Content-Length: 10\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    body = f"csrf={csrf}&operator=mallory&more={'x' * 200_000}".encode()
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(head.encode() + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+        answer = connection.recv(4096)
+
+    assert answer.split(b" ", 2)[1] in (b"400", b"413")

@@ -161,6 +161,54 @@ async def test_two_months_are_closed_in_their_order(office: MonthOffice) -> None
         assert await desk.findings() == []
 
 
+async def test_no_id_of_a_caller_keeps_a_month_from_being_closed(office: MonthOffice) -> None:
+    seller = _seller()
+    await office.go_to(MID_MARCH)
+    async with office.gateway() as desk:
+        device = await desk.open_shop(seller)
+        machine_number = device.rpartition("/")[2]
+        # Ids are one space for all writes, and callers may choose what reads like the gateway's own.
+        await desk.issue(seller, request_id=f"period-{machine_number}-2027-03")
+        await desk.drained(seller)
+        await office.go_to(APRIL)
+
+        month = await desk.summarised(device, "2027-03")
+
+        assert month.statistics[0].blue_count == 1
+        assert len(office.summaries(seller.tax_number)) == 1
+        assert await desk.findings() == []
+
+
+@pytest.mark.parametrize("unreachable", [True, False])
+async def test_a_clock_that_nobody_has_confirmed_closes_no_month(
+    office: MonthOffice, *, unreachable: bool
+) -> None:
+    seller = _seller()
+    await office.go_to(MID_MARCH)
+    async with office.gateway() as desk:
+        device = await desk.open_shop(seller)
+        await desk.issue(seller)
+        await desk.drained(seller)
+    # The machine comes back with a clock in April, and the authority has not told it better yet.
+    await asyncio.to_thread(office.simulator.set_faults, unreachable=unreachable)
+    office.clock.offset_s += 30 * 86_400
+    async with office.gateway() as desk:
+        refusal = await _refused(_summarise(desk, device))
+        wanted = "AUTHORITY_UNAVAILABLE" if unreachable else "PERIOD_NOT_CLOSABLE"
+        assert refusal.reason == wanted
+        for _ in range(10):
+            assert (await desk.month(device, "2027-03")).state == period_pb2.Period.STATE_OPEN
+
+        await asyncio.to_thread(office.simulator.set_faults)
+        await office.go_to("2027-03-15T12:10:00")
+        await desk.issue(seller)
+        await office.go_to(APRIL)
+        month = await desk.summarised(device, "2027-03")
+
+        assert month.statistics[0].blue_count == 2
+        assert await desk.findings() == []
+
+
 async def test_what_is_not_accepted_stands_in_the_way_and_is_counted(office: MonthOffice) -> None:
     seller = _seller()
     await office.go_to(MID_MARCH)
