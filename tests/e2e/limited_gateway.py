@@ -173,9 +173,12 @@ class LimitedGateway:
         return response.status
 
     async def _fault(self, moment: str, call: Call) -> None:
-        away = self.summaries_away if call.method == "summarise_period" else self.away
-        if away and moment == "before":
+        month = call.method in ("summarise_period", "get_grant")
+        if moment == "before" and (self.summaries_away if month else self.away):
             raise lost()
+        if month:  # its answers tell the time; the others' do not, so that the clock is the test's
+            now_s = self.clock.monotonic()
+            self.time.observe(self.clock.now(), now_s, now_s)
 
     # --- operators ----------------------------------------------------------------------
 

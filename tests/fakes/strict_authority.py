@@ -36,7 +36,9 @@ Fault = Callable[[str, "Call"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it arrives: ``submit``, ``get_submission``, ``get_results`` or ``summarise_period``."""
+    """One call as it arrives: ``submit``, ``get_submission``, ``get_results``, ``get_grant`` or
+    ``summarise_period``.
+    """
 
     method: str
     tax_number: str
@@ -144,6 +146,11 @@ class StrictAuthority:
             )
 
         return await self._answer(Call("get_results", tax_number), results)
+
+    async def get_grant(self, request_id: str) -> None:
+        """See the port. Nobody has drawn anything here."""
+        del request_id
+        await self._answer(Call("get_grant", ""), lambda: None)
 
     async def summarise_period(self, summary: PeriodSummary) -> str:
         """See the port."""
