@@ -36,9 +36,7 @@ Fault = Callable[[str, "Call"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it arrives: ``submit``, ``get_submission``, ``get_results``, ``get_grant`` or
-    ``summarise_period``.
-    """
+    """One call as it arrives. ``method`` is a name of the port."""
 
     method: str
     tax_number: str
