@@ -282,11 +282,17 @@ def effective(config: Config) -> str:
             else [(section.name, part)]
         )
         lines += [
-            f"{name}.{setting.name} = {_shown(getattr(one, setting.name))}"
+            f"{name}.{setting.name} = {_setting(setting, getattr(one, setting.name))}"
             for name, one in parts
             for setting in dataclasses.fields(one)
         ]
     return "\n".join(lines)
+
+
+def _setting(setting: dataclasses.Field[object], value: object) -> str:
+    """A value as it may be shown: what has a secret in it says itself how."""
+    shown = setting.metadata.get("shown")
+    return _shown(value if shown is None else shown(value))
 
 
 def _shown(value: object) -> str:

@@ -111,10 +111,15 @@ secret_file = "{receiver.write_secret(tmp_path)}"
             "--try-webhooks",
         ]
 
+        shown = subprocess.run(
+            [*command[:-1], "--check"], capture_output=True, text=True, timeout=60, check=True
+        ).stdout
         tried = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         receiver.stop()
         away = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
+        assert f"webhook.0.url = '{receiver.url.partition('/alerts')[0]}/…'" in shown
+        assert "hush" not in shown
         assert (tried.returncode, tried.stdout) == (0, "webhook ops: has the test message\n")
         assert receiver.posts[0].event["type"] == "taxcontrol.alert.test.v1"
         assert receiver.posts[0].is_signed_with(SECRET)
