@@ -9,14 +9,22 @@ from console.languages import Language
 
 # China has had no daylight saving time since 1991.
 SHANGHAI: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
+_FIRST: Final = datetime.min.replace(tzinfo=SHANGHAI)
+_LAST: Final = datetime.max.replace(tzinfo=SHANGHAI)
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
 
 
 def moment(stamp: Timestamp) -> datetime:
-    """The civil time of a timestamp."""
-    return stamp.ToDatetime(tzinfo=UTC).astimezone(SHANGHAI)
+    """The civil time of a timestamp; beyond the calendar its last moment, or its first.
+
+    A certificate without an end has one there, and so may a pause.
+    """
+    try:
+        return stamp.ToDatetime(tzinfo=UTC).astimezone(SHANGHAI)
+    except (ValueError, OverflowError):
+        return _LAST if stamp.seconds > 0 else _FIRST
 
 
 def civil(unix_s: float) -> datetime:

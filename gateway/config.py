@@ -282,17 +282,18 @@ def effective(config: Config) -> str:
             else [(section.name, part)]
         )
         lines += [
-            f"{name}.{setting.name} = {_setting(setting, getattr(one, setting.name))}"
+            f"{name}.{setting.name} = {_shown(_of(one, setting))}"
             for name, one in parts
             for setting in dataclasses.fields(one)
         ]
     return "\n".join(lines)
 
 
-def _setting(setting: dataclasses.Field[object], value: object) -> str:
-    """A value as it may be shown: what has a secret in it says itself how."""
+def _of(section: object, setting: "dataclasses.Field[object]") -> object:
+    """A setting's value, as its own way of being shown has it."""
+    value = getattr(section, setting.name)
     shown = setting.metadata.get("shown")
-    return _shown(value if shown is None else shown(value))
+    return value if shown is None else shown(value)
 
 
 def _shown(value: object) -> str:

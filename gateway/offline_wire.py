@@ -7,6 +7,8 @@ from quota.offline import Grade, LimitUse, OfflineLimits, uses
 from taxcontrol.admin.v1 import offline_pb2, taxpayer_pb2
 
 _LAST_DAY = 31
+# 9999-01-01: hours without end lead behind the last time that a message, or a calendar, can hold.
+_TIME_MAX = 253_370_764_800
 
 
 def limits(limits: OfflineLimits) -> taxpayer_pb2.OfflineLimits:
@@ -49,7 +51,7 @@ def limit_use(use: LimitUse, limit_at: float | None = None) -> offline_pb2.Limit
         grade=grade(use.grade),
     )
     reached_at = use.limit_at if limit_at is None else limit_at
-    if reached_at is not None:
+    if reached_at is not None and reached_at < _TIME_MAX:
         wire.limit_time.CopyFrom(convert.timestamp(reached_at))
     return wire
 

@@ -13,6 +13,7 @@ import structlog
 
 from authority.port import Authority, Registration, TypeAllowance
 from gateway.authorities import Authorities
+from gateway.certified import certified
 from hsm.port import Signer
 from invoice.document import Party, Taxpayer, TypeGrant
 from invoice.errors import NotServed, TaxpayerExists
@@ -20,7 +21,6 @@ from ledger.port import Ledger
 from ledger.records import (
     Act,
     Binding,
-    DeviceKeyRecord,
     DeviceRecord,
     PointRecord,
     RateWindow,
@@ -108,21 +108,10 @@ class Registrar:
             kind=DEVICE_KIND,
         )
         key = await self._signer.ensure_key(f"device-{machine_number}-1")
-        csr = await self._signer.csr(key, common_name=machine_number, serial_number=tax_number)
-        certified = await authority.issue_certificate(machine_number=machine_number, csr=csr)
-        return DeviceRecord(
-            machine_number=machine_number,
-            kind=DEVICE_KIND,
-            keys=(
-                DeviceKeyRecord(
-                    key_id=key.key_id,
-                    label=key.label,
-                    algorithm=key.algorithm,
-                    public_key=key.public_key,
-                    certificate=certified.certificate,
-                ),
-            ),
+        certified_key = await certified(
+            authority, self._signer, key, machine_number=machine_number, tax_number=tax_number
         )
+        return DeviceRecord(machine_number=machine_number, kind=DEVICE_KIND, keys=(certified_key,))
 
 
 def _device_request_id(binding: Binding) -> str:

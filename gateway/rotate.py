@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from gateway.authorities import Authorities
+from gateway.certified import certified
 from gateway.registry import Registry
 from hsm.port import Signer
 from ledger.period_records import DeviceName
@@ -59,16 +60,10 @@ class Rotator:
 
     async def _made(self, name: DeviceName, *, label: str, types: list[str]) -> DeviceKeyRecord:
         key = await self._signer.ensure_key(label)
-        csr = await self._signer.csr(
-            key, common_name=name.machine_number, serial_number=name.tax_number
-        )
-        certified = await self._authorities.of_types(types).issue_certificate(
-            machine_number=name.machine_number, csr=csr
-        )
-        return DeviceKeyRecord(
-            key_id=key.key_id,
-            label=key.label,
-            algorithm=key.algorithm,
-            public_key=key.public_key,
-            certificate=certified.certificate,
+        return await certified(
+            self._authorities.of_types(types),
+            self._signer,
+            key,
+            machine_number=name.machine_number,
+            tax_number=name.tax_number,
         )

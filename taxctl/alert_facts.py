@@ -1,14 +1,13 @@
 """An alert as a person reads it, and short times."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from taxcontrol.admin.v1.alert_pb2 import Alert
 from taxctl.names import point_number, short_name
-from taxctl.screen import SHANGHAI
+from taxctl.screen import in_china
 from taxctl.words import Language, language, tr
 
 _SEVERITY_STYLES: Final = {
@@ -50,7 +49,7 @@ def moment(at: Timestamp, now: Timestamp) -> str:
     """A time as short as it is clear: ``16:40`` today, ``12-03 16:40``, ``2027-12-03``."""
     if not (at.seconds or at.nanos):
         return ""
-    then, today = _civil(at), _civil(now)
+    then, today = in_china(at), in_china(now)
     if then.date() == today.date():
         return f"{then:%H:%M}"
     return f"{then:%m-%d %H:%M}" if then.year == today.year else f"{then:%Y-%m-%d}"
@@ -59,10 +58,6 @@ def moment(at: Timestamp, now: Timestamp) -> str:
 def soon(at: Timestamp) -> int:
     """A time for sorting: what never comes is last."""
     return at.seconds or _FAR_S
-
-
-def _civil(at: Timestamp) -> datetime:
-    return at.ToDatetime(UTC).astimezone(SHANGHAI)
 
 
 def _worst_alert(alert: Alert) -> tuple[int, bool, int, int]:

@@ -12,7 +12,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, Self
 
 from google.protobuf.json_format import MessageToDict
@@ -30,6 +30,8 @@ from taxctl.table import FOLD, Column
 from taxctl.words import tr, tr_n
 
 SHANGHAI: Final = timezone(timedelta(hours=8))
+_FIRST: Final = datetime.min.replace(tzinfo=SHANGHAI)
+_LAST: Final = datetime.max.replace(tzinfo=SHANGHAI)
 # Other than a terminal nobody scrolls sideways: wide enough for every table of ours.
 _PIPE_WIDTH: Final = 200
 # Cc control, Cf format (bidirectional overrides among them), Cs lone surrogates, Zl and Zp line ends.
@@ -69,11 +71,22 @@ def yuan(fen: int) -> str:
     return f"{'-' if fen < 0 else ''}{whole:,}.{cents:02}"
 
 
+def in_china(at: Timestamp) -> datetime:
+    """The civil time in China; of what lies beyond the calendar its last moment, or its first.
+
+    A certificate without an end has one there, and so may a pause.
+    """
+    try:
+        return at.ToDatetime(UTC).astimezone(SHANGHAI)
+    except (ValueError, OverflowError):
+        return _LAST if at.seconds > 0 else _FIRST
+
+
 def civil(at: Timestamp) -> str:
     """Write an instant as civil time in China; empty when there is none."""
     if not (at.seconds or at.nanos):
         return ""
-    return f"{at.ToDatetime(UTC).astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}"
+    return f"{in_china(at):%Y-%m-%d %H:%M:%S}"
 
 
 def as_dict(message: Message) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from taxctl.screen import SHANGHAI
+from taxctl.screen import SHANGHAI, in_china
 from taxctl.session import Unusable
 from taxctl.words import mark, tr
 
@@ -63,7 +63,7 @@ def instant_or_later(text: str) -> tuple[Timestamp, bool]:
 
 def month(at: Timestamp | datetime) -> str:
     """The calendar month in China: ``2026-11``."""
-    when = at.ToDatetime(SHANGHAI) if isinstance(at, Timestamp) else at.astimezone(SHANGHAI)
+    when = in_china(at) if isinstance(at, Timestamp) else at.astimezone(SHANGHAI)
     return f"{when:%Y-%m}"
 
 

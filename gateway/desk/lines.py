@@ -25,6 +25,8 @@ from stock.forecast import empty_at, last_hour_count
 from stock.warning import StockLevel, level_of
 
 _NO_SLOPE: Final = Slope(0.0, 0.0)
+# Nobody plans by what is further away. A slow growth under a high limit ends after the last calendar.
+_FORECAST_S_MAX: Final = 366 * 86_400.0
 
 
 @dataclass(slots=True)
@@ -131,19 +133,23 @@ def _ends_at(certificate: bytes) -> float:
 
 
 def _reached_at(use: LimitUse, slope: Slope, now: float) -> float | None:
-    """When a limit is reached as things go; None when it is not."""
+    """When a limit is reached as things go; None when it is not within a year."""
     if use.grade is Grade.STOP:
         return now if use.limit_at is None else use.limit_at
     growth = {Limit.COUNT: slope.count_per_s, Limit.AMOUNT: slope.fen_per_s}.get(use.limit)
     if growth is None:
-        return use.limit_at
-    return now + use.left / growth if growth > 0 else None
+        return _near(use.limit_at, now)
+    return _near(now + use.left / growth, now) if growth > 0 else None
 
 
 def _drained_at(count: int, slope: Slope | None, now: float) -> float | None:
     if not count or slope is None or slope.count_per_s >= 0:
         return None
-    return now + count / -slope.count_per_s
+    return _near(now + count / -slope.count_per_s, now)
+
+
+def _near(at: float | None, now: float) -> float | None:
+    return None if at is None or at - now > _FORECAST_S_MAX else at
 
 
 def _stock(shelves: Iterable[ShelfRecord], now: float) -> tuple[StockLine, ...]:

@@ -13,8 +13,8 @@ SEVERITIES: Final = get_args(Severity)
 KINDS: Final = tuple(name.removeprefix("KIND_") for name in Alert.Kind.keys()[1:])
 
 
-def bare_url(url: str) -> str:
-    """An address as it may be shown: path and query may have a token in them."""
+def origin_of(url: str) -> str:
+    """An address as it may be shown: its path and query may carry a token."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/…"
 
@@ -40,7 +40,7 @@ class WebhookConfig:
     """
 
     name: str
-    url: str = field(metadata={"shown": bare_url})
+    url: str = field(repr=False, metadata={"shown": origin_of})
     secret_file: Path
     source: str = ""
     severity: Severity = "WARNING"

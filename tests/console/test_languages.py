@@ -4,9 +4,10 @@ import re
 
 import pytest
 from babel.messages.catalog import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from console import languages, translate
-from console.figures import civil, clock, count, duration, percent, yuan
+from console.figures import civil, clock, count, duration, moment, percent, yuan
 from console.languages import CHINESE, ENGLISH, choose
 
 SPOKEN = languages.load()
@@ -100,3 +101,10 @@ def test_a_time_is_as_short_as_it_is_clear(ahead_s: float, english: str) -> None
     text = clock(civil(1_767_195_000 + ahead_s), now=now, language=SPOKEN[ENGLISH])
 
     assert text.removeprefix("2026-") == english
+
+
+@pytest.mark.parametrize(
+    ("seconds", "year"), [(253_402_300_799, 9999), (2**62, 9999), (-(2**62), 1)]
+)
+def test_a_time_beyond_the_calendar_is_its_last_or_first(seconds: int, year: int) -> None:
+    assert moment(Timestamp(seconds=seconds)).year == year

@@ -13,6 +13,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from authority.port import (
     DeviceCertificate,
@@ -31,6 +37,9 @@ _TYPE_CODE = "0110026002"
 _DIGITAL_PREFIX = "26111"
 _DIGITAL_COUNT_MAX = 5000
 _FIRST_MACHINE = 661_000_000_100
+_CA = ec.generate_private_key(ec.SECP256R1())
+_VALID_FROM = datetime(2026, 1, 1, tzinfo=UTC)
+_VALID = timedelta(days=3650)
 
 
 def lost(moment: str) -> None:
@@ -93,6 +102,7 @@ class GrantingAuthority:
     """What was given back, by request id."""
     devices: dict[str, str] = field(default_factory=dict)
     certified: list[str] = field(default_factory=list)
+    certificate_instead: bytes | None = None
     _called: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -124,7 +134,10 @@ class GrantingAuthority:
         """See the port."""
         await asyncio.sleep(0)
         self.certified.append(machine_number)
-        return DeviceCertificate(certificate=csr, ca_certificate=b"ca")
+        certificate = self.certificate_instead
+        if certificate is None:
+            certificate = _certificate(csr)
+        return DeviceCertificate(certificate=certificate, ca_certificate=b"ca")
 
     async def grant_stock(
         self, *, request_id: str, tax_number: str, type: str, count: int
@@ -215,6 +228,17 @@ def _place(type_: str, place: int) -> tuple[str, str, int, int]:
 def _overlap(one: ReturnedNumbers, other: ReturnedNumbers) -> bool:
     same = (one.code, one.prefix, one.width) == (other.code, other.prefix, other.width)
     return same and one.first < other.first + other.count and other.first < one.first + one.count
+
+
+def _certificate(csr: bytes) -> bytes:
+    asked = x509.load_der_x509_csr(csr)
+    return (
+        x509.CertificateBuilder(asked.subject, asked.subject, asked.public_key(), 1)
+        .not_valid_before(_VALID_FROM)
+        .not_valid_after(_VALID_FROM + _VALID)
+        .sign(_CA, SHA256())
+        .public_bytes(Encoding.DER)
+    )
 
 
 def _next(troubles: list[Trouble | None]) -> Trouble:

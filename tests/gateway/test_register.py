@@ -7,13 +7,17 @@ import pytest
 
 from authority.port import TypeAllowance
 from gateway.register import Application, Registrar
+from gateway.registry import Registry
+from gateway.rotate import Rotator
 from hsm.port import Algorithm, DeviceKey
 from invoice.document import Party
-from invoice.errors import HsmUnavailable, TaxpayerExists
+from invoice.errors import AuthorityUnavailable, HsmUnavailable, TaxpayerExists
+from ledger.period_records import DeviceName
 from ledger.records import Act, TaxpayerRecord
 from tests.fakes.granting_authority import GrantingAuthority
 from tests.fakes.software_signer import SoftwareSigner
 from tests.fakes.tax_office import tax_office
+from tests.gateway.alerts.outage import a_certificate
 from tests.gateway.desk import TENANT, Desk, bound, open_desk
 
 TAX_NUMBER = "91310115X12J2H3L4B"
@@ -104,3 +108,46 @@ async def test_a_registration_that_failed_lets_the_next_one_try(tmp_path: Path) 
         )
 
         assert [replayed for _, replayed in ends] == [False, False]
+
+
+async def test_a_certificate_of_another_key_is_not_taken(tmp_path: Path) -> None:
+    authority = GrantingAuthority()
+    async with open_desk(tmp_path) as desk:
+        registrar = registrar_of(desk, authority)
+        for wrong in (b"", b"not a certificate", a_certificate(desk.clock.now(), days=30)):
+            authority.certificate_instead = wrong
+            with pytest.raises(AuthorityUnavailable):
+                await register(registrar, desk, "r1")
+            assert await desk.ledger.taxpayer(TENANT, TAX_NUMBER) is None
+        authority.certificate_instead = None
+
+        _, replayed = await register(registrar, desk, "r1")
+
+        assert not replayed
+        assert len(authority.devices) == 1
+
+
+async def test_a_key_goes_on_when_the_next_one_gets_no_certificate_of_its_own(
+    tmp_path: Path,
+) -> None:
+    authority = GrantingAuthority()
+    async with open_desk(tmp_path) as desk:
+        registered, _ = await register(registrar_of(desk, authority), desk, "r1")
+        rotator = Rotator(
+            ledger=desk.ledger,
+            registry=Registry(desk.ledger),
+            signer=desk.signer,
+            authorities=tax_office(authority),
+        )
+        name = DeviceName(TAX_NUMBER, registered.devices[0].machine_number)
+        act = Act(actor="test", reason="old", at=desk.clock.now())
+        for wrong in (b"", b"not a certificate", registered.devices[0].keys[0].certificate):
+            authority.certificate_instead = wrong
+            with pytest.raises(AuthorityUnavailable):
+                await rotator.rotate(name, binding=bound("k1"), act=act)
+            stored = await desk.ledger.taxpayer(TENANT, TAX_NUMBER)
+            assert stored is not None
+            assert stored.devices == registered.devices
+        authority.certificate_instead = None
+
+        assert not await rotator.rotate(name, binding=bound("k1"), act=act)

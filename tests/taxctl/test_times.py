@@ -42,3 +42,21 @@ def test_a_month_begins_at_midnight_in_china() -> None:
     assert month(last) == "2026-11"
     assert month(Timestamp(seconds=last.seconds + 1)) == "2026-12"
     assert month(datetime.fromtimestamp(last.seconds, UTC)) == "2026-11"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (
+            253_402_300_799,
+            "9999-12-31 23:59:59",
+        ),  # a certificate without an end (RFC 5280, 4.1.2.5)
+        (2**62, "9999-12-31 23:59:59"),
+        (-(2**62), "1-01-01 00:00:00"),
+    ],
+)
+def test_a_time_beyond_the_calendar_is_its_last_or_first(seconds: int, shown: str) -> None:
+    at = Timestamp(seconds=seconds)
+
+    assert civil(at) == shown
+    assert shown.startswith(month(at))
