@@ -282,11 +282,18 @@ def effective(config: Config) -> str:
             else [(section.name, part)]
         )
         lines += [
-            f"{name}.{setting.name} = {_shown(getattr(one, setting.name))}"
+            f"{name}.{setting.name} = {_shown(_of(one, setting))}"
             for name, one in parts
             for setting in dataclasses.fields(one)
         ]
     return "\n".join(lines)
+
+
+def _of(section: object, setting: "dataclasses.Field[object]") -> object:
+    """A setting's value, as its own way of being shown has it."""
+    value = getattr(section, setting.name)
+    shown = setting.metadata.get("shown")
+    return value if shown is None else shown(value)
 
 
 def _shown(value: object) -> str:

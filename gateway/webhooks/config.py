@@ -1,7 +1,7 @@
 """Where alerts are delivered to, and which."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
@@ -11,6 +11,12 @@ from taxcontrol.admin.v1.alert_pb2 import Alert
 Severity = Literal["WARNING", "SERIOUS", "CRITICAL"]
 SEVERITIES: Final = get_args(Severity)
 KINDS: Final = tuple(name.removeprefix("KIND_") for name in Alert.Kind.keys()[1:])
+
+
+def origin_of(url: str) -> str:
+    """An address as it may be shown: its path and query may carry a token."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +40,7 @@ class WebhookConfig:
     """
 
     name: str
-    url: str
+    url: str = field(repr=False, metadata={"shown": origin_of})
     secret_file: Path
     source: str = ""
     severity: Severity = "WARNING"

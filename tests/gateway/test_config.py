@@ -126,6 +126,21 @@ def test_without_their_sections_nothing_listens_and_nothing_is_traced(tmp_path: 
     assert "metrics = (none)" in configuration.effective(config)
 
 
+def test_no_address_of_a_receiver_is_shown_whole(tmp_path: Path) -> None:
+    webhook = """
+[[webhook]]
+name = "desk"
+url = "https://hooks.example:8443/services/T0KEN?key=K3Y"
+secret_file = "secret"
+"""
+    config = configuration.read(written(tmp_path, GOOD + webhook))
+
+    shown = configuration.effective(config)
+
+    assert "webhook.0.url = 'https://hooks.example:8443/…'" in shown
+    assert not {"T0KEN", "K3Y"} & set(re.findall(r"\w+", shown + repr(config)))
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.toml: No such file"):
         configuration.read(tmp_path / "absent.toml")
