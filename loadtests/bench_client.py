@@ -115,6 +115,8 @@ class Load:
                 await send()
             elif not sent:
                 await call.done_writing()
+        if sent:
+            raise WrongAnswer(f"a stream ended with {len(sent)} items unanswered")
 
     def _next(self) -> IssueInvoiceRequest:
         request = IssueInvoiceRequest()

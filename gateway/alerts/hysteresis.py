@@ -9,9 +9,13 @@ once when half of the time that was left is gone.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+import structlog
+
 from gateway.alerts.condition import Condition, Severity
 from gateway.alerts.messages import sentences
 from ledger.alert_records import AlertNews, AlertPlace, AlertRecord
+
+log = structlog.get_logger()
 
 _GONE_S: Final = 60.0
 _LOWER_S: Final = 300.0
@@ -132,7 +136,7 @@ def _moved(told: float | None, now_said: float | None, now: float) -> bool:
 def _said(
     what: str, condition: Condition, raised_at: float, now: float, severity: Severity
 ) -> AlertNews:
-    message, message_zh = sentences(condition, now)
+    message, message_zh = _sentences(condition, now)
     return AlertNews(
         what=what,
         place=condition.place,
@@ -145,3 +149,12 @@ def _said(
         limit_at=condition.limit_at,
         drained_at=condition.drained_at,
     )
+
+
+def _sentences(condition: Condition, now: float) -> tuple[str, str]:
+    try:
+        return sentences(condition, now)
+    except Exception:  # one sentence must not keep all other alerts from being told
+        log.exception("alert.bug", **condition.place._asdict())
+        bare = f"{condition.place.kind} {dict(condition.facts)}"
+        return bare, bare

@@ -239,3 +239,18 @@ def test_what_is_remembered_is_forgotten_with_its_alert() -> None:
     story.look()
     assert not story.hysteresis._gone_since
     assert not story.hysteresis._lower_since
+
+
+def test_a_sentence_that_cannot_be_made_keeps_no_other_alert_from_being_told() -> None:
+    garbled = Condition(
+        place=AlertPlace("AUTHORITY_UNREACHABLE"),
+        severity=Severity.WARNING,
+        facts={"office": "nowhere"},
+    )
+    other = Condition(place=AlertPlace("LEDGER_UNWRITABLE"), severity=Severity.CRITICAL)
+    found = {one.place: one for one in (garbled, other)}
+
+    news = Hysteresis().judge({}, found, 1_800_000_000.0)
+
+    assert [one.place for one in news] == [garbled.place, other.place]
+    assert news[0].message == "AUTHORITY_UNREACHABLE {'office': 'nowhere'}"
