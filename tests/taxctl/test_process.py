@@ -29,6 +29,7 @@ def start(*arguments: str, target: str = "", **environment: str) -> "subprocess.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        bufsize=0,  # what a buffer has read beyond a line, communicate would not find again
     )
 
 
